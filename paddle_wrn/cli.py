@@ -1,0 +1,83 @@
+"""What all commands share: errors as one sentence with exit code 2, never a traceback.
+
+A command is a file with one importable function that does the work, and `main(argv) -> int` around it:
+
+    @command
+    def main(argv: Sequence[str] | None = None) -> int: ...
+
+    if __name__ == "__main__":
+        sys.exit(main())
+"""
+
+import argparse
+import errno
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from paddle_wrn.errors import UserError
+
+Main = Callable[[Sequence[str] | None], int]
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, the shell's convention
+
+_OS_ERRORS = {
+    errno.ENOSPC: "the disk is full; free some space and run the command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the command again",
+    errno.EACCES: "permission denied; choose a path you may use",
+    errno.EPERM: "not permitted; choose a path you may use",
+    errno.EROFS: "the file system is read-only; choose a path you may write to",
+    errno.ENOENT: "no such file or folder",
+    errno.ENOTDIR: "a part of this path is a file where a folder is needed",
+    errno.EISDIR: "this is a folder where a file is needed",
+    errno.EEXIST: "this exists already",
+    errno.ENAMETOOLONG: "the name is too long for this file system",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are a `UserError` instead of a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UserError` with argparse's message and where the help is."""
+        raise UserError(f"{message[0].lower()}{message[1:]} (see: {self.prog} --help)")
+
+
+def parser(module: str, description: str) -> Parser:
+    """Return a parser that calls itself `python -m paddle_wrn.<module>`."""
+    return Parser(
+        prog=f"python -m paddle_wrn.{module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def command(main: Main) -> Callable[..., int]:
+    """Turn a user's mistake, or a disk's refusal, inside `main` into one sentence and exit code 2."""
+
+    @functools.wraps(main)
+    def run(argv: Sequence[str] | None = None) -> int:
+        try:
+            return main(argv)
+        except UserError as error:
+            return _complain(str(error))
+        except BrokenPipeError:  # the reader of a pipe (`| head`) has gone: nothing left to say
+            sys.stderr.close()
+            return 0
+        except OSError as error:
+            if error.errno not in _OS_ERRORS:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            return _complain(f"{where}{_OS_ERRORS[error.errno]}")
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return EXIT_INTERRUPTED
+
+    return run
+
+
+def _complain(sentence: str) -> int:
+    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+    return EXIT_USER_ERROR

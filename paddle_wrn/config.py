@@ -1,0 +1,284 @@
+"""Every setting once: its name, type, bounds, default and meaning.
+
+The defaults are the recipe for a few hundred photos (`configs/birds.yaml` spells them out). A YAML file
+changes some of them, the command line changes some on top: `--optimizer.lr 0.05`.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from paddle_wrn.errors import UserError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Rgb = tuple[float, float, float]
+
+
+class Section(BaseModel):
+    """Settings that belong together; immutable, and unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ModelConfig(Section):
+    """The network."""
+
+    name: str = "wrn_16_2"
+    """network, as in `paddle_wrn.list_models()`"""
+    options: dict[str, Any] = {}
+    """further arguments of the network, e.g. --model.options.drop_rate 0.3"""
+    weights: str | None = None
+    """file (.safetensors or .pdparams) to start from instead of random weights"""
+
+
+class InputConfig(Section):
+    """What the network sees of a photo."""
+
+    size: PositiveInt = 32
+    """side of the black-padded square, pixels"""
+    mean: Rgb | None = None
+    """per-channel mean of pixel values scaled to 0..1; null: measured on the training photos"""
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
+    """per-channel standard deviation, same scale; null: measured on the training photos"""
+    memory_mb: PositiveInt = 1000
+    """decoded photos of one list that may be kept in memory, megabytes; beyond it they are kept on disk"""
+
+    @model_validator(mode="after")
+    def _mean_and_std_together(self) -> "InputConfig":
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("input.mean and input.std must be given together, or both be null")
+        return self
+
+
+class AugmentConfig(Section):
+    """Random changes of the training photos, in this order."""
+
+    crop_scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """least share of the area that a random crop keeps before it is stretched back; 1: no crop"""
+    crop_ratio: tuple[PositiveFloat, PositiveFloat] = (0.75, 4 / 3)
+    """least and greatest width / height of that crop"""
+    shift: int = Field(0, ge=0)
+    """pixels the picture may be moved by, each way"""
+    shift_fill: Literal["black", "reflect"] = "black"
+    """what comes in at the border of a moved picture"""
+    flip_horizontal: Fraction = 0.5
+    """probability of mirroring left to right"""
+    flip_vertical: Fraction = 0.0
+    """probability of mirroring top to bottom"""
+    colour: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """brightness, contrast and saturation change by factors from 1 - colour to 1 + colour"""
+
+
+class OptimizerConfig(Section):
+    """How the weights follow the gradient."""
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    """sgd (with momentum), adam or adamw"""
+    lr: PositiveFloat = 0.1
+    """highest learning rate"""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """of sgd"""
+    nesterov: bool = True
+    """Nesterov's momentum for sgd"""
+    weight_decay: float = Field(5e-4, ge=0)
+    """L2 penalty (sgd, adam) or decoupled decay (adamw) of convolution and linear weights"""
+    decay_all: bool = False
+    """decay BatchNorm's parameters and biases too, as the papers' own code does"""
+
+
+class ScheduleConfig(Section):
+    """The learning rate over the run."""
+
+    name: Literal["constant", "step", "cosine"] = "cosine"
+    """constant; step: multiplied by gamma at each milestone; cosine: down to 0 at the end"""
+    warmup_epochs: float = Field(5.0, ge=0)
+    """epochs over which the learning rate rises linearly from 0"""
+    milestones: tuple[PositiveInt, ...] = ()
+    """epochs after which `step` multiplies"""
+    gamma: PositiveFloat = 0.2
+    """factor of `step`"""
+
+
+class Config(Section):
+    """A whole training run."""
+
+    data: str = "data/sample_birds"
+    """folder of the lists that split_data wrote"""
+    device: str = "auto"
+    """auto, cpu, gpu or gpu:N"""
+    seed: int = Field(0, ge=0, lt=2**31)
+    """the one source of all randomness"""
+    epochs: PositiveInt = 60
+    """passes over the training photos"""
+    batch_size: PositiveInt = 32
+    """photos per step"""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """share of the target spread evenly over all classes"""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """decay per step of the moving average of the weights that is evaluated and kept; 0: none"""
+    selection: Literal["best", "last"] = "best"
+    """which epoch is kept: the best on the validation photos, or the last"""
+    amp: bool = False
+    """mixed precision (float16) on a GPU; does nothing on the processor"""
+    model: ModelConfig = ModelConfig()
+    input: InputConfig = InputConfig()
+    augment: AugmentConfig = AugmentConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> "Config":
+        if self.schedule.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"schedule.warmup_epochs: found {self.schedule.warmup_epochs:g}; "
+                f"it must be below epochs ({self.epochs})"
+            )
+        if any(milestone >= self.epochs for milestone in self.schedule.milestones):
+            raise ValueError(
+                f"schedule.milestones: found {list(self.schedule.milestones)}; "
+                f"each must be below epochs ({self.epochs})"
+            )
+        return self
+
+    def to_yaml(self) -> str:
+        """Return all settings as YAML that `load_config` reads back to an equal object."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_config(
+    base: "Config | Path | str | None" = None, changes: Mapping[str, Any] | None = None
+) -> Config:
+    """Return the defaults, changed by a YAML file, changed by single settings.
+
+    Args:
+        base: a YAML file, or a `Config` to start from.
+        changes: values by dotted name, e.g. `{"optimizer.lr": 0.05}`.
+
+    Raises:
+        UserError: an unknown setting (the nearest name is given), a wrong type or an impossible value.
+    """
+    if isinstance(base, (str, Path)):
+        settings, source = _read_yaml(Path(base)), f"{base}: "
+    else:
+        settings, source = base.model_dump() if base else {}, ""
+    for name, value in (changes or {}).items():
+        _put(settings, name, value)
+    _refuse_unknown(settings, Config, "", source)
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        raise UserError(source + _sentence(error)) from None
+
+
+def parse_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Return the changes that `--name value` or `--name=value` words ask for; values are read as YAML."""
+    changes = {}
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("--"):
+            raise UserError(f"{word}: not expected here; settings are given as --name value")
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            try:
+                value = next(rest)
+            except StopIteration:
+                raise UserError(f"{word}: a value must follow") from None
+        try:
+            changes[name.replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            changes[name.replace("-", "_")] = value
+    return changes
+
+
+def describe_settings() -> Iterator[tuple[str, str, Any]]:
+    """Yield (dotted name, meaning, default) of every setting."""
+    for name, field in Config.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            for inner, inner_field in section.model_fields.items():
+                yield f"{name}.{inner}", inner_field.description or "", inner_field.default
+        else:
+            yield name, field.description or "", field.default
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Return one phrase for each setting that differs, e.g. `optimizer.lr was 0.1, now 0.05`."""
+    before, after = _flat(old), _flat(new)
+    return [
+        f"{name} was {before[name]!r}, now {after[name]!r}" for name in before if before[name] != after[name]
+    ]
+
+
+def _flat(config: Config) -> dict[str, Any]:
+    flat = {}
+    for name, value in config:
+        if isinstance(value, Section):
+            flat.update({f"{name}.{inner}": inner_value for inner, inner_value in value})
+        else:
+            flat[name] = value
+    return flat
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such configuration file; check the path (shipped ones are in configs/)"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a YAML file ({error})") from None
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise UserError(f"{path}: found a {type(settings).__name__}; lines such as `epochs: 60` are needed")
+    return settings
+
+
+def _put(settings: dict[str, Any], name: str, value: Any) -> None:
+    """Set a dotted name in nested dictionaries."""
+    *sections, last = name.split(".")
+    for section in sections:
+        inner = settings.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"--{name}: {section} is not a group of settings")
+        settings = inner
+    settings[last] = value
+
+
+def _refuse_unknown(settings: Mapping[str, Any], section: type[Section], prefix: str, source: str) -> None:
+    known = [name for name, _, _ in describe_settings()]
+    for name, value in settings.items():
+        field = section.model_fields.get(str(name))
+        if field is None:
+            full = f"{prefix}{name}"
+            near = difflib.get_close_matches(full, known, n=1, cutoff=0.0)[0]
+            same = [k for k in known if k.rpartition(".")[2] == str(name)]
+            raise UserError(f"{source}{full}: there is no such setting; did you mean {(same or [near])[0]}?")
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Section) and isinstance(value, Mapping):
+            _refuse_unknown(value, inner, f"{prefix}{name}.", source)
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if first["type"] == "value_error":  # one of our own sentences
+        return str(first["ctx"]["error"])
+    known = {name for name, _, _ in describe_settings()}
+    place = [str(part) for part in first["loc"]]
+    while len(place) > 1 and ".".join(place) not in known:  # leave out pydantic's own union members
+        place.pop()
+    expected = first["msg"][0].lower() + first["msg"][1:]
+    return f"{'.'.join(place)}: found {first['input']!r}; {expected}"

@@ -1,0 +1,138 @@
+"""Processor settings and place selection: the only file that knows about hardware."""
+
+import importlib.metadata
+import importlib.util
+import os
+import warnings
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddle_wrn.errors import UserError
+
+INSTALL_HINT = (
+    "install one with: pip install paddlepaddle (processor), or for an NVIDIA card follow "
+    "https://www.paddlepaddle.org.cn/install/quick"
+)
+
+
+def check_paddle() -> None:
+    """Raise `UserError` unless exactly one PaddlePaddle is installed; imports nothing."""
+    both = [name for name in ("paddlepaddle", "paddlepaddle-gpu") if _is_installed(name)]
+    if len(both) == 2:
+        raise UserError(
+            "both paddlepaddle and paddlepaddle-gpu are installed and overwrite each other's files; "
+            "run: pip uninstall -y paddlepaddle paddlepaddle-gpu, then install the one you want"
+        )
+    if importlib.util.find_spec("paddle") is None:
+        raise UserError(f"PaddlePaddle is not installed; {INSTALL_HINT}")
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def prepare_environment(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Choose the processor settings that Paddle reads when it is imported.
+
+    Paddle uses one thread unless told otherwise, and the MKL inside its wheel takes a slow path on AMD
+    processors. A variable the user has set is left as it is.
+    """
+    threads = str(available_cores())
+    environment.setdefault("OMP_NUM_THREADS", threads)
+    environment.setdefault("FLAGS_paddle_num_threads", environment["OMP_NUM_THREADS"])
+    if _is_amd():
+        environment.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    # What Paddle tells its own developers is no news for the user of a command.
+    for message in ("No ccache found", "When training, we now always track global mean and variance"):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def available_cores() -> int:
+    """Return the number of processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _is_amd(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
+    try:
+        return "AuthenticAMD" in cpu_info.read_text(errors="replace")
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True)
+class Device:
+    """A place to compute on: Paddle's name for it (`cpu`, `gpu:0`) and why it was chosen."""
+
+    name: str
+    reason: str
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether this is a graphics card."""
+        return self.name.startswith("gpu")
+
+
+def select_device(request: str = "auto") -> Device:
+    """Make Paddle compute on the requested place.
+
+    Args:
+        request: `auto` (a working GPU if there is one, else the processor), `cpu`, `gpu` or `gpu:N`.
+
+    Raises:
+        UserError: a GPU was asked for and none works, or the request is none of the four.
+    """
+    import paddle
+
+    if request == "cpu":
+        device = Device("cpu", "as asked")
+    else:
+        index = _gpu_index(request)
+        obstacle = _gpu_obstacle(index)
+        if obstacle is None:
+            reason = "as asked" if request != "auto" else "a working GPU was found"
+            device = Device(f"gpu:{index}", reason)
+        elif request == "auto":
+            device = Device("cpu", obstacle)
+        else:
+            raise UserError(f"device {request}: {obstacle}; use --device cpu or --device auto")
+    paddle.set_device(device.name)
+    return device
+
+
+def _gpu_index(request: str) -> int:
+    if request in ("auto", "gpu"):
+        return 0
+    family, _, index = request.partition(":")
+    if family != "gpu" or not index.isdecimal():
+        raise UserError(f"device: found {request!r}; choose auto, cpu, gpu or gpu:N with N = 0, 1, ...")
+    return int(index)
+
+
+def _gpu_obstacle(index: int) -> str | None:
+    """Return why GPU `index` cannot be used, or None if a small sum on it works.
+
+    Asks whether there is a card before touching one: older versions of Paddle end the process otherwise.
+    """
+    import paddle
+
+    if not paddle.device.is_compiled_with_cuda():
+        return "this PaddlePaddle was built without GPU support"
+    count = paddle.device.cuda.device_count()
+    if count == 0:
+        return "no GPU is visible"
+    if index >= count:
+        return f"only {count} GPU(s) are visible, numbered from 0"
+    try:
+        paddle.set_device(f"gpu:{index}")
+        if paddle.ones([2]).sum().item() != 2.0:
+            return f"GPU {index} computes wrongly"
+    except Exception as error:  # drivers fail in many ways; each means: not this card
+        return f"GPU {index} does not work with this PaddlePaddle ({str(error).strip().splitlines()[-1]})"
+    return None

@@ -1,0 +1,87 @@
+"""A trained network with its preprocessing contract, ready to use."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import nn
+
+from paddle_wrn.checkpoint import load_checkpoint, put_weights
+from paddle_wrn.errors import UserError
+from paddle_wrn.models import create_model
+from paddle_wrn.preprocessing import Preprocessing
+
+BATCH_SIZE = 64  # photos; larger gains nothing on a processor
+BEST = Path("checkpoints") / "best.safetensors"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network and its contract."""
+
+    model: nn.Layer
+    preprocessing: Preprocessing
+
+    def logits(
+        self, images: NDArray[np.uint8], on_batch: Callable[[int], object] = lambda photos: None
+    ) -> NDArray[np.float32]:
+        """Run the network in evaluation mode.
+
+        Args:
+            images: (N, size, size, 3) uint8, as `Preprocessing.load` makes them.
+            on_batch: called with the number of photos done after each batch.
+
+        Returns:
+            (N, classes) float32; the mode the network was in is restored.
+        """
+        outputs = []
+        training = self.model.training
+        self.model.eval()
+        with paddle.no_grad():
+            for start in range(0, len(images), BATCH_SIZE):
+                batch = images[start : start + BATCH_SIZE]
+                outputs.append(self.model(paddle.to_tensor(self.preprocessing.normalise(batch))).numpy())
+                on_batch(len(batch))
+        if training:
+            self.model.train()
+        return np.concatenate(outputs)
+
+
+def find_checkpoint(run: Path | str) -> Path:
+    """Return the model file of a run folder, or the file itself if one was given.
+
+    Raises:
+        UserError: there is no such folder, or its training has saved nothing yet.
+    """
+    run = Path(run)
+    if run.is_file():
+        return run
+    if not run.is_dir():
+        raise UserError(f"{run}: no such run folder; train one with: python -m paddle_wrn.train")
+    if not (run / BEST).is_file():
+        raise UserError(
+            f"{run}: holds no trained network ({BEST} is missing); train it, or give another folder"
+        )
+    return run / BEST
+
+
+def load_classifier(run: Path | str) -> Classifier:
+    """Load the trained network of a run folder, or of a `best.safetensors` somebody handed over.
+
+    Raises:
+        UserError: no such run, or a damaged or foreign file.
+    """
+    file = find_checkpoint(run)
+    arrays, record = load_checkpoint(file, "model")
+    try:
+        preprocessing = Preprocessing.model_validate(record["preprocessing"])
+        name, options = record["model"]["name"], dict(record["model"]["options"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: its record is incomplete ({error!r}); use another copy") from None
+    model = create_model(name, len(preprocessing.classes), **options)
+    put_weights(model, arrays, file)
+    model.eval()
+    return Classifier(model, preprocessing)

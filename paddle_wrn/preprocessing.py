@@ -1,0 +1,139 @@
+"""A photo -> the tensor a network sees: the preprocessing contract.
+
+Size, padding, mean, standard deviation and class names are fixed once, when training starts, in one
+`Preprocessing` object. It is stored in every checkpoint and used by every later step; no second place
+knows a size or a mean.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
+
+from paddle_wrn.errors import ImageError
+
+# Raster formats only: Pillow would hand EPS and the like to an outside program.
+Image.init()  # not every Pillow has every format
+_RASTER = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
+IMAGE_FORMATS: list[str] = [name for name in _RASTER if name in Image.OPEN]
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".avif"}
+)
+MAX_PIXELS = 100_000_000  # larger than any camera's photo; what is above is a decompression bomb
+
+# Pillow warns of large pictures where MAX_PIXELS refuses them with a sentence.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class Preprocessing(BaseModel):
+    """The contract between training and every later use of a network.
+
+    Attributes:
+        size: side of the square the network sees, pixels.
+        mean: per-channel (R, G, B) mean of the training images, pixel values scaled to 0..1.
+        std: per-channel standard deviation, same scale.
+        classes: class names; the position is the label.
+        display_names: what to show to people, one per class (the class name where none was given).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: PositiveInt
+    mean: tuple[float, float, float]
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    classes: tuple[str, ...]
+    display_names: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _one_display_name_a_class(self) -> "Preprocessing":
+        if len(self.classes) != len(self.display_names):
+            raise ValueError(
+                f"{len(self.classes)} classes but {len(self.display_names)} display names; "
+                "there must be one display name per class"
+            )
+        return self
+
+    def load(self, path: Path | str) -> NDArray[np.uint8]:
+        """Read a photo as the network's square, not yet normalised.
+
+        Shape: -> (size, size, 3), uint8.
+
+        Raises:
+            ImageError: the file cannot be read as a photo.
+        """
+        return np.asarray(resize_and_pad(read_image(path), self.size))
+
+    def normalise(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Scale to 0..1, subtract the mean, divide by the standard deviation, channels first.
+
+        Shape: (N, size, size, 3) uint8 -> (N, 3, size, size) float32.
+        """
+        std = np.asarray(self.std, np.float32).reshape(1, 3, 1, 1)
+        mean = np.asarray(self.mean, np.float32).reshape(1, 3, 1, 1)
+        channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
+        channels_first *= 1 / (255 * std)
+        channels_first -= mean / std
+        return channels_first
+
+
+def read_image(path: Path | str) -> Image.Image:
+    """Read a photo of any mode as upright RGB.
+
+    The EXIF orientation is honoured, 16-bit grey is scaled to 8 bits, and what is transparent becomes
+    black, the colour of the padding.
+
+    Raises:
+        ImageError: the file is missing, empty, cut short, not a raster image or too large.
+    """
+    try:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(
+                    f"{path}: {image.width} x {image.height} pixels; a photo may have up to "
+                    f"{MAX_PIXELS // 1_000_000} million"
+                )
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except (ImageError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file; check the path") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{path}: {_what_it_is(Path(path))}; a photo (JPEG, PNG, ...) is needed") from None
+    except Exception as error:  # decoders of broken files raise nearly anything
+        raise ImageError(f"{path}: cannot be decoded ({error}); replace or remove this file") from None
+
+
+def resize_and_pad(image: Image.Image, size: int) -> Image.Image:
+    """Fit a picture into a black square, aspect ratio kept, centred.
+
+    The tutorial's geometry: the longer side becomes `size`, both sides are rounded down (but never
+    below 1 pixel), bicubic.
+    """
+    scale = size / max(image.size)
+    width, height = (max(1, int(side * scale)) for side in image.size)
+    square = Image.new("RGB", (size, size))
+    resized = image.resize((width, height), Image.Resampling.BICUBIC)
+    square.paste(resized, ((size - width) // 2, (size - height) // 2))
+    return square
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        grey = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255)
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _what_it_is(path: Path) -> str:
+    if path.stat().st_size == 0:
+        return "an empty file (0 bytes)"
+    if path.suffix.lower() in (".heic", ".heif"):
+        return "an HEIC photo, which must be converted to JPEG first"
+    return "not an image this program can read"

@@ -1,0 +1,150 @@
+"""A training in the middle of its work: what a checkpoint must remember to continue."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from paddle_wrn.checkpoint import Arrays, load_checkpoint, put_weights, save_checkpoint, weights_of
+from paddle_wrn.config import Config
+from paddle_wrn.errors import UserError
+from paddle_wrn.inference import BEST, Classifier
+from paddle_wrn.optimization import MovingAverage
+from paddle_wrn.preprocessing import Preprocessing
+
+LAST = Path("checkpoints") / "last.safetensors"
+PREVIOUS = Path("checkpoints") / "previous.safetensors"
+
+
+@dataclass
+class Progress:
+    """Where a training stands.
+
+    Attributes:
+        epoch: epochs finished.
+        step: steps done of the epoch after those.
+        seen: photos of those steps.
+        correct: of them, classified rightly as they were met (augmented, before the step).
+        loss_sum: sum of their losses.
+        seconds: time spent so far, in training and validating.
+        best_epoch: the epoch whose weights are kept, 0 if none yet.
+        best_acc: its validation accuracy, 0..1.
+        best_loss: its validation loss; decides where accuracies are equal.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    seen: int = 0
+    correct: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    best_acc: float = -1.0
+    best_loss: float = float("inf")
+
+
+@dataclass
+class TrainingState:
+    """Network, optimizer, average and progress of one run."""
+
+    config: Config
+    preprocessing: Preprocessing
+    model: nn.Layer
+    optimizer: paddle.optimizer.Optimizer
+    average: MovingAverage | None
+    scaler: paddle.amp.GradScaler
+    progress: Progress
+
+    @property
+    def classifier(self) -> Classifier:
+        """The network that is evaluated and kept: the moving average if there is one."""
+        return Classifier(self.average.model if self.average else self.model, self.preprocessing)
+
+    def save(self, run: Path, data_digest: str) -> None:
+        """Write `last`; what was `last` becomes `previous`, so one of the two is whole at any moment."""
+        optimizer = {k: v for k, v in self.optimizer.state_dict().items() if isinstance(v, paddle.Tensor)}
+        arrays = _prefixed("model/", weights_of(self.model))
+        arrays |= _prefixed("optimizer/", {k: np.ascontiguousarray(v.numpy()) for k, v in optimizer.items()})
+        if self.average is not None:
+            arrays |= _prefixed("average/", weights_of(self.average.model))
+        record = {
+            "kind": "training",
+            "progress": asdict(self.progress),
+            "scaler": {name: _plain(value) for name, value in self.scaler.state_dict().items()},
+            "data": data_digest,
+        }
+        waiting = run / LAST.with_name("next.safetensors")
+        save_checkpoint(waiting, arrays, record)
+        if (run / LAST).exists():
+            os.replace(run / LAST, run / PREVIOUS)
+        os.replace(waiting, run / LAST)
+
+    def save_model(self, run: Path) -> None:
+        """Write `best`: the evaluated weights with all that is needed to use them."""
+        record = {
+            "kind": "model",
+            "model": {"name": self.config.model.name, "options": self.config.model.options},
+            "preprocessing": self.preprocessing.model_dump(mode="json"),
+            "epoch": self.progress.epoch,
+        }
+        save_checkpoint(run / BEST, weights_of(self.classifier.model), record)
+
+    def restore(self, run: Path, data_digest: str) -> list[str]:
+        """Continue from `last`, or from `previous` if `last` is damaged.
+
+        Returns:
+            A sentence for each file that could not be used.
+
+        Raises:
+            UserError: both are damaged, or belong to other lists or another network.
+        """
+        complaints = []
+        for file in (run / LAST, run / PREVIOUS):
+            if not file.exists():
+                continue
+            try:
+                arrays, record = load_checkpoint(file, "training")
+            except UserError as error:
+                complaints.append(str(error))
+                continue
+            if record["data"] != data_digest:
+                raise UserError(
+                    f"{run}: the lists have changed since this run began; "
+                    "start a new one in another --output folder"
+                )
+            self._take(arrays, record, file)
+            return complaints
+        if complaints:
+            raise UserError(" and ".join(complaints))
+        return []
+
+    def _take(self, arrays: Arrays, record: dict[str, Any], file: Path) -> None:
+        put_weights(self.model, _without_prefix("model/", arrays), file)
+        if self.average is not None:
+            put_weights(self.average.model, _without_prefix("average/", arrays), file)
+        accumulators = _without_prefix("optimizer/", arrays)
+        self.optimizer.set_state_dict({name: paddle.to_tensor(value) for name, value in accumulators.items()})
+        if record["scaler"]:
+            self.scaler.load_state_dict(record["scaler"])
+        self.progress = Progress(**record["progress"])
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Return whether a run folder holds a training state."""
+    return (run / LAST).exists() or (run / PREVIOUS).exists()
+
+
+def _prefixed(prefix: str, arrays: Arrays) -> Arrays:
+    return {prefix + name: value for name, value in arrays.items()}
+
+
+def _without_prefix(prefix: str, arrays: Arrays) -> Arrays:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -1,0 +1,425 @@
+"""Train a network on the lists that split_data wrote.
+
+Read from the bottom up: main -> train -> _train_run -> train_epoch -> train_step.
+
+Everything random is a function of (seed, epoch, step): the order of the photos, their augmentation and
+dropout. So a checkpoint needs no random states, and a run that was stopped anywhere and resumed ends with
+the same weights, bit for bit, as one that was not.
+"""
+
+import logging
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from paddle_wrn import metrics, plots
+from paddle_wrn.augment import augment
+from paddle_wrn.checkpoint import put_weights, read_weights, weights_of, write_text
+from paddle_wrn.cli import command, parser
+from paddle_wrn.config import Config, describe_settings, load_config, parse_settings
+from paddle_wrn.data import (
+    DataFolder,
+    Photos,
+    load_photos,
+    measure_mean_std,
+    read_data_folder,
+    shuffled_batches,
+)
+from paddle_wrn.device import Device, select_device
+from paddle_wrn.errors import UserError
+from paddle_wrn.history import History
+from paddle_wrn.models import create_model
+from paddle_wrn.models.summary import Summary, summarise
+from paddle_wrn.optimization import MovingAverage, learning_rate, make_optimizer
+from paddle_wrn.preprocessing import Preprocessing
+from paddle_wrn.run_folder import check_run_folder, create_run_folder, stored_config, write_results
+from paddle_wrn.state import LAST, Progress, TrainingState
+
+SAMPLE_DATA = "data/sample_birds"
+
+log = logging.getLogger("paddle_wrn")
+
+
+class Stop:
+    """Set by the first Ctrl-C or SIGTERM: finish the step, save and leave."""
+
+    signal: int | None = None
+
+
+def train_step(state: TrainingState, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    """Take one optimizer step and count it in `state.progress`.
+
+    Args:
+        state: what is trained.
+        images: (N, size, size, 3) uint8, augmented.
+        labels: (N,) int64.
+
+    Raises:
+        UserError: the loss is not finite.
+    """
+    config, progress = state.config, state.progress
+    with paddle.amp.auto_cast(enable=config.amp):
+        logits = state.model(paddle.to_tensor(state.preprocessing.normalise(images)))
+    logits = logits.astype("float32")
+    loss = F.cross_entropy(logits, paddle.to_tensor(labels), label_smoothing=config.label_smoothing)
+    if not math.isfinite(loss.item()):
+        raise UserError(
+            f"epoch {progress.epoch + 1}, step {progress.step + 1}: the loss is {loss.item()}; "
+            f"train with a lower --optimizer.lr (it was {config.optimizer.lr:g})"
+        )
+    state.scaler.scale(loss).backward()
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.optimizer.clear_grad()
+    progress.step += 1
+    progress.seen += len(labels)
+    progress.correct += int((logits.numpy().argmax(axis=1) == labels).sum())
+    progress.loss_sum += loss.item() * len(labels)
+
+
+def train_epoch(state: TrainingState, photos: Photos, stop: Stop, bar: "tqdm[Any]") -> None:
+    """Train to the end of the epoch, or until `stop` is set."""
+    config, progress = state.config, state.progress
+    steps = steps_per_epoch(len(photos), config.batch_size)
+    state.model.train()
+    batches = shuffled_batches(len(photos), config.batch_size, config.seed, progress.epoch, progress.step)
+    for step, indices in batches:
+        rng = np.random.default_rng([config.seed, progress.epoch, step])
+        paddle.seed(int(rng.integers(2**31)))  # for dropout
+        moment = progress.epoch + (step + 0.5) / steps
+        state.optimizer.set_lr(learning_rate(config.schedule, config.optimizer.lr, moment, config.epochs))
+        train_step(state, augment(photos.images[indices], config.augment, rng), photos.labels[indices])
+        if state.average is not None:
+            state.average.update(progress.epoch * steps + step)
+        bar.update(len(indices))
+        bar.set_postfix(
+            loss=f"{progress.loss_sum / progress.seen:.3f}", acc=f"{progress.correct / progress.seen:.3f}"
+        )
+        if stop.signal is not None:
+            return
+
+
+def steps_per_epoch(photos: int, batch_size: int) -> int:
+    """Return the number of steps of one epoch; the last may have fewer photos."""
+    return -(-photos // batch_size)
+
+
+def finish_epoch(state: TrainingState, val: Photos | None) -> tuple[dict[str, Any], bool]:
+    """Validate, close the epoch in `state.progress` and judge it.
+
+    Returns:
+        The epoch's line of the history, and whether its weights are the ones to keep.
+    """
+    progress = state.progress
+    epoch = {
+        "epoch": progress.epoch + 1,
+        "lr": state.optimizer.get_lr(),
+        "train_loss": progress.loss_sum / progress.seen,
+        "train_acc": progress.correct / progress.seen,
+        "val_loss": None,
+        "val_acc": None,
+    }
+    keep = val is None or state.config.selection == "last"
+    if val is not None:
+        logits = state.classifier.logits(val.images)
+        epoch["val_loss"] = metrics.cross_entropy(logits, val.labels)
+        epoch["val_acc"] = metrics.accuracy(logits, val.labels)
+        better = (epoch["val_acc"], -epoch["val_loss"]) > (progress.best_acc, -progress.best_loss)
+        keep = keep or better
+        if keep:
+            progress.best_acc, progress.best_loss = epoch["val_acc"], epoch["val_loss"]
+    progress.epoch += 1
+    progress.step = progress.seen = progress.correct = 0
+    progress.loss_sum = 0.0
+    if keep:
+        progress.best_epoch = progress.epoch
+    return epoch, keep
+
+
+def new_state(config: Config, preprocessing: Preprocessing) -> TrainingState:
+    """Build network, optimizer and average for a configuration, with weights drawn from its seed."""
+    paddle.seed(config.seed)
+    model = create_model(config.model.name, len(preprocessing.classes), **config.model.options)
+    if config.model.weights is not None:
+        put_weights(model, read_weights(config.model.weights), config.model.weights)
+    return TrainingState(
+        config,
+        preprocessing,
+        model,
+        make_optimizer(config.optimizer, model),
+        MovingAverage(model, config.ema) if config.ema else None,
+        paddle.amp.GradScaler(enable=config.amp),
+        Progress(),
+    )
+
+
+def train(
+    config: Config | Path | str | None = None,
+    *,
+    data: Path | str | None = None,
+    output: Path | str | None = None,
+    resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train, keep the best weights, and score the test photos once.
+
+    Args:
+        config: a `Config`, or a YAML file; without one, the recipe of `configs/birds.yaml`.
+        data: folder that `split_data` wrote; without one, that of the configuration, which is the drawn
+            sample birds unless it says otherwise.
+        output: run folder; by default `runs/<data>-<config>`.
+        resume: continue what the run folder holds.
+        settings: changes on top, by dotted name: `{"optimizer.lr": 0.05}`.
+
+    Returns:
+        The figures that are also in the run folder's `metrics.json`.
+
+    Raises:
+        UserError: whatever is wrong with the configuration, the lists, the photos or the folder.
+    """
+    changes = dict(settings or {}) | ({} if data is None else {"data": str(data)})
+    if resume and output is not None and config is None and not changes:
+        config = stored_config(Path(output))
+    resolved = load_config(config, changes)
+    stem = Path(config).stem if isinstance(config, (str, Path)) else "birds"
+    run = Path(output) if output is not None else Path("runs") / f"{Path(resolved.data).name}-{stem}"
+    check_run_folder(run, resolved, resume)
+    device = select_device(resolved.device)
+    folder = read_data_folder(_data_folder(resolved))
+    names = ("train", "val", "test")
+    lists = {name: load_photos(folder.split(name), resolved.input.size, resolved.input.memory_mb)
+             for name in names if getattr(folder, name) is not None}  # fmt: skip
+    with paddle.utils.unique_name.guard():  # parameter names must not depend on what was built before
+        return _train_run(resolved, run, device, folder, lists)
+
+
+def _data_folder(config: Config) -> Path:
+    """Return the folder of the lists; the sample birds are drawn and split when they are first needed."""
+    if config.data == SAMPLE_DATA and not Path(SAMPLE_DATA, "train.txt").exists():
+        from paddle_wrn.split_data import split_data
+
+        print(f"no --data given: drawing and splitting sample birds in {SAMPLE_DATA}")
+        split_data()
+    return Path(config.data)
+
+
+def _preprocessing(config: Config, folder: DataFolder, train: Photos) -> Preprocessing:
+    mean, std = config.input.mean, config.input.std
+    if mean is None or std is None:
+        mean, std = measure_mean_std(train.images)
+    return Preprocessing(
+        size=config.input.size,
+        mean=mean,
+        std=std,
+        classes=folder.classes.names,
+        display_names=folder.classes.display_names,
+    )
+
+
+def _train_run(
+    config: Config, run: Path, device: Device, folder: DataFolder, lists: Mapping[str, Photos]
+) -> dict[str, Any]:
+    photos, val, test = lists["train"], lists.get("val"), lists.get("test")
+    preprocessing = _preprocessing(config, folder, photos)
+    state = new_state(config, preprocessing)
+    digest = folder.digest()
+    complaints = state.restore(run, digest)
+    create_run_folder(run, config, preprocessing)
+    summary = summarise(state.model, (3, config.input.size, config.input.size))
+    write_text(run / "model.txt", f"{summary}\n")
+    history = History(run, state.progress.epoch)
+    with log_to(run / "train.log"):
+        for complaint in complaints:
+            log.warning("%s; continuing from the checkpoint before it", complaint)
+        _introduce(config, device, folder, lists, summary, state, run)
+        if not history.epochs:
+            rng = np.random.default_rng([config.seed, 0, 0])
+            sample = augment(photos.images[:32], config.augment, rng)
+            history.add_image("augmented training photos", plots.image_grid(sample), 0)
+        try:
+            _train_epochs(state, photos, val, history, run, digest)
+        finally:
+            history.close()
+        return write_results(run, state, history.epochs, val, test, device, summary)
+
+
+def _train_epochs(
+    state: TrainingState, photos: Photos, val: Photos | None, history: History, run: Path, digest: str
+) -> None:
+    config, progress = state.config, state.progress
+    histogram_every = max(1, config.epochs // 10)
+    total = config.epochs * len(photos)
+    done = progress.epoch * len(photos) + progress.seen
+    bar = tqdm(total=total, initial=done, unit="photo", desc="training", leave=False,
+               disable=not sys.stderr.isatty())  # fmt: skip
+    with bar, stop_signals() as stop:
+        while progress.epoch < config.epochs:
+            began, seen_before = time.perf_counter(), progress.seen
+            try:
+                train_epoch(state, photos, stop, bar)
+            except UserError as error:
+                raise UserError(f"{error}; the last good checkpoint is {_last_good(run)}") from None
+            trained = time.perf_counter() - began
+            if progress.seen == len(photos):
+                speed = (progress.seen - seen_before) / trained
+                epoch, keep = finish_epoch(state, val)
+                seconds = time.perf_counter() - began
+                progress.seconds += seconds
+                epoch |= {"images_per_second": speed, "seconds": seconds}
+                history.add(epoch)
+                log.info("%s", _epoch_line(epoch, config.epochs, keep))
+                if keep:
+                    state.save_model(run)
+                if progress.epoch % histogram_every == 0:
+                    history.add_histograms(weights_of(state.model), progress.epoch)
+            else:
+                progress.seconds += trained
+            state.save(run, digest)
+            if stop.signal is not None and progress.epoch < config.epochs:
+                _leave(stop.signal, run, progress)
+
+
+def _epoch_line(epoch: Mapping[str, Any], epochs: int, keep: bool) -> str:
+    val = ""
+    if epoch["val_acc"] is not None:
+        val = (
+            f"  val loss {epoch['val_loss']:.4f} acc {epoch['val_acc']:.3f}{' (best so far)' if keep else ''}"
+        )
+    return (
+        f"epoch {epoch['epoch']:{len(str(epochs))}}/{epochs}  lr {epoch['lr']:.4g}  "
+        f"train loss {epoch['train_loss']:.4f} acc {epoch['train_acc']:.3f}{val}  "
+        f"{epoch['images_per_second']:.0f} photos/s"
+    )
+
+
+def _last_good(run: Path) -> str:
+    return str(run / LAST) if (run / LAST).exists() else "not there yet: no epoch was finished"
+
+
+def _leave(signal_number: int, run: Path, progress: Progress) -> None:
+    """Say how to continue, and end as the signal asked."""
+    log.info(
+        "stopped by %s after epoch %d, step %d; everything is saved. Continue with:\n"
+        "  python -m paddle_wrn.train --resume --output %s",
+        signal.Signals(signal_number).name,
+        progress.epoch,
+        progress.step,
+        run,
+    )
+    if signal_number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + signal_number)
+
+
+def _introduce(
+    config: Config,
+    device: Device,
+    folder: DataFolder,
+    lists: Mapping[str, Photos],
+    summary: Summary,
+    state: TrainingState,
+    run: Path,
+) -> None:
+    log.info("device    %s (%s)", device.name, device.reason)
+    if config.amp and not device.is_gpu:
+        log.info("          amp is on, but mixed precision does nothing on the processor")
+    counts = ", ".join(f"{len(photos)} {name}" for name, photos in lists.items())
+    log.info("data      %s: %s photos, %d classes", folder.folder, counts, len(folder.classes.names))
+    if "val" not in lists:
+        log.info("          no val.txt: the last epoch is kept, since nothing can be chosen by")
+    log.info("network   %s\n%s", config.model.name, summary)
+    log.info("run       %s", run)
+    log.info("          watch it: visualdl --logdir %s --language en --disable-telemetry", run / "visualdl")
+    if state.progress.epoch or state.progress.step:
+        log.info("resumed   after epoch %d, step %d", state.progress.epoch, state.progress.step)
+
+
+@contextmanager
+def stop_signals() -> Iterator[Stop]:
+    """Catch Ctrl-C and SIGTERM once; a second one acts at once. Does nothing outside the main thread."""
+    stop = Stop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def catch(number: int, _: object) -> None:
+        stop.signal = number
+        for known, handler in before.items():
+            signal.signal(known, handler)
+        print("finishing this step, then saving (again: stop at once)", file=sys.stderr)
+
+    for number in numbers:
+        signal.signal(number, catch)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def log_to(file: Path) -> Iterator[None]:
+    """Show what is logged on the screen, above the progress bar, and append it to a file."""
+    screen = _AboveBar()
+    to_file = logging.FileHandler(file, encoding="utf-8")
+    to_file.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
+    handlers = (screen, to_file)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    for handler in handlers:
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+
+
+class _AboveBar(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(record.getMessage(), file=sys.stdout)
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    options = parser("train", __doc__.splitlines()[0])
+    options.epilog = _settings_help()
+    options.add_argument("--config", type=Path, help="YAML file of settings (shipped ones are in configs/)")
+    options.add_argument(
+        "--data", type=Path, help="folder that split_data wrote (default: drawn sample birds)"
+    )
+    options.add_argument("--output", type=Path, help="run folder (default: runs/<data>-<config>)")
+    options.add_argument("--resume", action="store_true", help="continue the run in the output folder")
+    known, rest = options.parse_known_args(argv)
+    train(
+        known.config, data=known.data, output=known.output, resume=known.resume, settings=parse_settings(rest)
+    )
+    return 0
+
+
+def _settings_help() -> str:
+    lines = ["settings, each as --name VALUE on top of the configuration (default in brackets):"]
+    for name, meaning, default in describe_settings():
+        shown = "null" if default is None else default
+        lines.append(f"  --{name:28} {meaning} [{shown}]")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
