@@ -1,12 +1,13 @@
 """Random changes of training photos: pure functions on batches.
 
-Each takes (N, H, W, 3) uint8 and a generator, and returns a new batch of the same shape and type; the same
-generator state gives the same batch.
+Each takes (N, H, W, 3) uint8 and a generator, and returns a new batch of that type; the same generator
+state gives the same batch.
 """
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from PIL import Image
 
 from paddle_wrn.config import AugmentConfig
 
@@ -15,8 +16,9 @@ Images = NDArray[np.uint8]
 
 def augment(images: Images, config: AugmentConfig, rng: Generator) -> Images:
     """Apply what the configuration asks for, in its order."""
-    if config.crop_scale < 1:
-        images = random_resized_crop(images, rng, (config.crop_scale, 1.0), config.crop_ratio)
+    if config.crop_size is not None:
+        scale = (config.crop_scale, 1.0)
+        images = random_resized_crop(images, rng, config.crop_size, scale, config.crop_ratio)
     if config.shift:
         images = random_shift(images, rng, config.shift, config.shift_fill)
     if config.flip_horizontal:
@@ -55,15 +57,16 @@ def random_shift(images: Images, rng: Generator, pixels: int, fill: str) -> Imag
 
 
 def random_resized_crop(
-    images: Images, rng: Generator, scale: tuple[float, float], ratio: tuple[float, float]
+    images: Images, rng: Generator, size: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> Images:
-    """Cut a random rectangle from each photo and stretch it back to the full square (nearest pixel).
+    """Cut a random rectangle from each photo and stretch it to a square (bilinear).
 
     After Szegedy et al., "Going deeper with convolutions", 2015, section 6.
 
     Args:
         images: the batch.
         rng: source of randomness.
+        size: side of the new squares, pixels.
         scale: smallest and largest share of the area that is kept.
         ratio: smallest and largest width / height of the rectangle; drawn uniformly in the logarithm.
     """
@@ -74,24 +77,22 @@ def random_resized_crop(
     cut_height = np.minimum(np.sqrt(area / aspect), height)
     left = rng.random(count) * (width - cut_width)
     top = rng.random(count) * (height - cut_height)
-    rows = top[:, None] + (np.arange(height) + 0.5) / height * cut_height[:, None]
-    columns = left[:, None] + (np.arange(width) + 0.5) / width * cut_width[:, None]
-    return images[
-        np.arange(count)[:, None, None],
-        np.minimum(rows.astype(np.intp), height - 1)[:, :, None],
-        np.minimum(columns.astype(np.intp), width - 1)[:, None, :],
-    ]
+    boxes = np.stack([left, top, left + cut_width, top + cut_height], axis=1)
+    crops = np.empty((count, size, size, 3), np.uint8)
+    for crop, image, box in zip(crops, images, boxes.tolist(), strict=True):
+        resized = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, tuple(box))
+        crop[:] = np.asarray(resized)
+    return crops
 
 
 def colour_jitter(images: Images, rng: Generator, strength: float) -> Images:
     """Multiply brightness, contrast and saturation of each photo by factors from 1 - s to 1 + s."""
-    brightness, contrast, saturation = rng.uniform(
-        1 - strength, 1 + strength, (3, len(images), 1, 1, 1)
-    ).astype(np.float32)
-    pixels = images * brightness
-    pixels = (pixels - pixels.mean((1, 2, 3), keepdims=True)) * contrast + pixels.mean(
-        (1, 2, 3), keepdims=True
-    )
-    grey = pixels.mean(3, keepdims=True)
-    pixels = (pixels - grey) * saturation + grey
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    factors = rng.uniform(1 - strength, 1 + strength, (3, len(images), 1, 1, 1)).astype(np.float32)
+    brightness, contrast, saturation = factors
+    pixels = images.astype(np.float32)
+    grey = pixels @ np.full((3, 1), 1 / 3, np.float32)  # (N, H, W, 1)
+    mean = grey.mean((1, 2, 3), keepdims=True)
+    # The three changes in a row are one linear map of pixel, its grey and the photo's mean.
+    pixels *= brightness * contrast * saturation
+    pixels += brightness * contrast * (1 - saturation) * grey + brightness * (1 - contrast) * mean
+    return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)

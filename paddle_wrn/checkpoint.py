@@ -49,8 +49,9 @@ def write_text(path: Path, text: str) -> None:
 
 def save_checkpoint(path: Path, arrays: Arrays, record: Mapping[str, Any]) -> None:
     """Write arrays and a JSON-able record as one safetensors file; same content, same bytes."""
-    full_record = {"format": FORMAT, **record, "sha256": _digest(arrays)}
-    header = {_RECORD: json.dumps(full_record, ensure_ascii=False, sort_keys=True)}
+    full_record = {"format": FORMAT, **record}
+    full_record["sha256"] = _digest(arrays, full_record)
+    header = {_RECORD: _to_json(full_record)}
     content = safetensors.numpy.save(arrays, metadata=header)
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
@@ -67,8 +68,8 @@ def load_checkpoint(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
     """
     arrays, header = _read_safetensors(path)
     try:
-        record = json.loads(header[_RECORD])
-    except (KeyError, ValueError):
+        record = dict(json.loads(header[_RECORD]))
+    except (KeyError, ValueError, TypeError):
         raise UserError(f"{path}: was not written by paddle_wrn; a checkpoint of a run is needed") from None
     if record.get("format") != FORMAT:
         raise UserError(
@@ -77,7 +78,7 @@ def load_checkpoint(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
         )
     if record.get("kind") != kind:
         raise UserError(f"{path}: found a {record.get('kind')!r} checkpoint; a {kind!r} checkpoint is needed")
-    if record.get("sha256") != _digest(arrays):
+    if record.pop("sha256", None) != _digest(arrays, record):
         raise UserError(f"{path}: the checkpoint is damaged (its checksum does not match); use another copy")
     return arrays, record
 
@@ -107,7 +108,8 @@ def put_weights(model: nn.Layer, arrays: Arrays, source: Path | str) -> None:
     Raises:
         UserError: names or shapes differ; the first of them are given.
     """
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    state = model.state_dict()
+    expected = {name: tuple(value.shape) for name, value in state.items()}
     found = {name: tuple(value.shape) for name, value in arrays.items()}
     problems = [f"{name} is missing" for name in expected if name not in found]
     problems += [f"{name} is not in the network" for name in found if name not in expected]
@@ -119,14 +121,20 @@ def put_weights(model: nn.Layer, arrays: Arrays, source: Path | str) -> None:
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise UserError(f"{source}: weights of another network: {', '.join(problems[:3])}{more}")
-    model.set_state_dict({name: paddle.to_tensor(value) for name, value in arrays.items()})
+    dtypes = {name: value.numpy().dtype for name, value in state.items()}  # float64 becomes float32
+    model.set_state_dict({name: paddle.to_tensor(arrays[name].astype(dtypes[name])) for name in state})
 
 
-def _digest(arrays: Arrays) -> str:
-    digest = hashlib.sha256()
+def _to_json(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, sort_keys=True)
+
+
+def _digest(arrays: Arrays, record: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(_to_json(record).encode())
     for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(arrays[name]).data)
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
@@ -136,6 +144,8 @@ def _read_safetensors(path: Path) -> tuple[Arrays, dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error}); check the path") from None
     except (safetensors.SafetensorError, ValueError, TypeError) as error:
         raise UserError(f"{path}: the file is damaged or cut short ({error}); use another copy") from None
 

@@ -12,6 +12,8 @@ A command is a file with one importable function that does the work, and `main(a
 import argparse
 import errno
 import functools
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -59,12 +61,17 @@ def command(main: Main) -> Callable[..., int]:
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
+        for stream in (sys.stdout, sys.stderr):  # what these cannot show becomes \u9e1f, as in JSON
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
-            return main(argv)
+            code = main(argv)
+            sys.stdout.flush()  # that the reader of a pipe (`| head`) has gone shows here, not at exit
+            return code
         except UserError as error:
             return _complain(str(error))
-        except BrokenPipeError:  # the reader of a pipe (`| head`) has gone: nothing left to say
-            sys.stderr.close()
+        except BrokenPipeError:  # nothing left to say, and Python must not try at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except OSError as error:
             if error.errno not in _OS_ERRORS:

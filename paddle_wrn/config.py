@@ -4,6 +4,7 @@ The defaults are the recipe for a few hundred photos (`configs/birds.yaml` spell
 changes some of them, the command line changes some on top: `--optimizer.lr 0.05`.
 """
 
+import copy
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +18,10 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
+from pydantic_core import to_jsonable_python
 
 from paddle_wrn.errors import UserError
 
@@ -29,24 +32,29 @@ Rgb = tuple[float, float, float]
 class Section(BaseModel):
     """Settings that belong together; immutable, and unknown names are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class ModelConfig(Section):
     """The network."""
 
-    name: str = "wrn_16_2"
+    name: str = "wrn_16_1"
     """network, as in `paddle_wrn.list_models()`"""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"strides": [2, 2, 2, 2]}
     """further arguments of the network, e.g. --model.options.drop_rate 0.3"""
     weights: str | None = None
     """file (.safetensors or .pdparams) to start from instead of random weights"""
+
+    @field_validator("options")
+    @classmethod
+    def _as_yaml_keeps_them(cls, options: dict[str, Any]) -> Any:
+        return to_jsonable_python(options)  # a tuple becomes a list: what is stored reads back equal
 
 
 class InputConfig(Section):
     """What the network sees of a photo."""
 
-    size: PositiveInt = 32
+    size: PositiveInt = 112
     """side of the black-padded square, pixels"""
     mean: Rgb | None = None
     """per-channel mean of pixel values scaled to 0..1; null: measured on the training photos"""
@@ -65,10 +73,12 @@ class InputConfig(Section):
 class AugmentConfig(Section):
     """Random changes of the training photos, in this order."""
 
-    crop_scale: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """least share of the area that a random crop keeps before it is stretched back; 1: no crop"""
+    crop_size: PositiveInt | None = 96
+    """side of the squares that random crops are stretched to, pixels; null: no crops"""
+    crop_scale: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """least share of the area that a crop keeps"""
     crop_ratio: tuple[PositiveFloat, PositiveFloat] = (0.75, 4 / 3)
-    """least and greatest width / height of that crop"""
+    """least and greatest width / height of a crop"""
     shift: int = Field(0, ge=0)
     """pixels the picture may be moved by, each way"""
     shift_fill: Literal["black", "reflect"] = "black"
@@ -77,7 +87,7 @@ class AugmentConfig(Section):
     """probability of mirroring left to right"""
     flip_vertical: Fraction = 0.0
     """probability of mirroring top to bottom"""
-    colour: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    colour: Annotated[float, Field(ge=0, lt=1)] = 0.3
     """brightness, contrast and saturation change by factors from 1 - colour to 1 + colour"""
 
 
@@ -92,7 +102,7 @@ class OptimizerConfig(Section):
     """of sgd"""
     nesterov: bool = True
     """Nesterov's momentum for sgd"""
-    weight_decay: float = Field(5e-4, ge=0)
+    weight_decay: float = Field(2e-3, ge=0)
     """L2 penalty (sgd, adam) or decoupled decay (adamw) of convolution and linear weights"""
     decay_all: bool = False
     """decay BatchNorm's parameters and biases too, as the papers' own code does"""
@@ -103,8 +113,8 @@ class ScheduleConfig(Section):
 
     name: Literal["constant", "step", "cosine"] = "cosine"
     """constant; step: multiplied by gamma at each milestone; cosine: down to 0 at the end"""
-    warmup_epochs: float = Field(5.0, ge=0)
-    """epochs over which the learning rate rises linearly from 0"""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """share of the run over which the learning rate rises linearly from 0"""
     milestones: tuple[PositiveInt, ...] = ()
     """epochs after which `step` multiplies"""
     gamma: PositiveFloat = 0.2
@@ -120,7 +130,7 @@ class Config(Section):
     """auto, cpu, gpu or gpu:N"""
     seed: int = Field(0, ge=0, lt=2**31)
     """the one source of all randomness"""
-    epochs: PositiveInt = 60
+    epochs: PositiveInt = 160
     """passes over the training photos"""
     batch_size: PositiveInt = 32
     """photos per step"""
@@ -137,20 +147,6 @@ class Config(Section):
     augment: AugmentConfig = AugmentConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-
-    @model_validator(mode="after")
-    def _schedule_fits(self) -> "Config":
-        if self.schedule.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"schedule.warmup_epochs: found {self.schedule.warmup_epochs:g}; "
-                f"it must be below epochs ({self.epochs})"
-            )
-        if any(milestone >= self.epochs for milestone in self.schedule.milestones):
-            raise ValueError(
-                f"schedule.milestones: found {list(self.schedule.milestones)}; "
-                f"each must be below epochs ({self.epochs})"
-            )
-        return self
 
     def to_yaml(self) -> str:
         """Return all settings as YAML that `load_config` reads back to an equal object."""
@@ -174,7 +170,7 @@ def load_config(
     else:
         settings, source = base.model_dump() if base else {}, ""
     for name, value in (changes or {}).items():
-        _put(settings, name, value)
+        _put(settings, name, copy.deepcopy(value))  # a later name may reach into this one's dictionary
     _refuse_unknown(settings, Config, "", source)
     try:
         return Config.model_validate(settings)
@@ -250,8 +246,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _put(settings: dict[str, Any], name: str, value: Any) -> None:
     """Set a dotted name in nested dictionaries."""
     *sections, last = name.split(".")
-    for section in sections:
-        inner = settings.setdefault(section, {})
+    for section in sections:  # one of the network's options is changed: the other defaults stay
+        inner = settings.setdefault(section, dict(ModelConfig().options) if section == "options" else {})
         if not isinstance(inner, dict):
             raise UserError(f"--{name}: {section} is not a group of settings")
         settings = inner

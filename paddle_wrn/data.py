@@ -8,10 +8,11 @@ optional display name after a tab. `split_data` writes both; the bird tutorial's
 import hashlib
 import sys
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ from paddle_wrn.errors import ImageError, UserError
 from paddle_wrn.preprocessing import read_image, resize_and_pad
 
 MAX_CLASSES = 100_000
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -151,8 +154,9 @@ def _parse(line: str, where: str, num_classes: int | None) -> tuple[str, int]:
     if len(parts) < 2 or not parts[0].strip():
         raise UserError(f"{where}: found {line.strip()!r}; `path label` is needed")
     path, label = line[: len(parts[0])].rstrip(), parts[1]
-    if not label.isdecimal():
-        raise UserError(f"{where}: found {label!r} as the label; a number from 0 is needed (`path label`)")
+    if not label.isdecimal() or len(label) > 9:
+        found = repr(label[:40])
+        raise UserError(f"{where}: found {found} as the label; a number from 0 is needed (`path label`)")
     limit = MAX_CLASSES if num_classes is None else num_classes
     if int(label) >= limit:
         raise UserError(f"{where}: label {label} is out of range; classes.txt has labels 0 to {limit - 1}")
@@ -173,6 +177,8 @@ def read_classes(file: Path | str) -> Classes:
             raise UserError(f"{file}, line {number}: class {name!r} stands there twice; names must differ")
         names.append(name)
         display_names.append(display_name or name)
+    if not names:
+        raise UserError(f"{file}: the file is empty; each line names the class of that label")
     return Classes(tuple(names), tuple(display_names))
 
 
@@ -274,3 +280,16 @@ def shuffled_batches(
     order = np.random.default_rng([seed, epoch]).permutation(count)
     for step in range(first, -(-count // batch_size)):
         yield step, order[step * batch_size : (step + 1) * batch_size]
+
+
+def prepared_ahead(jobs: Iterable[Callable[[], Item]]) -> Iterator[Item]:
+    """Yield what the jobs return, in order; the next one runs in a thread while the caller works."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: Future[Item] | None = None
+        for job in jobs:
+            following = pool.submit(job)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()

@@ -42,9 +42,8 @@ def prepare_environment(environment: MutableMapping[str, str] = os.environ) -> N
     Paddle uses one thread unless told otherwise, and the MKL inside its wheel takes a slow path on AMD
     processors. A variable the user has set is left as it is.
     """
-    threads = str(available_cores())
-    environment.setdefault("OMP_NUM_THREADS", threads)
-    environment.setdefault("FLAGS_paddle_num_threads", environment["OMP_NUM_THREADS"])
+    threads = environment.get("OMP_NUM_THREADS", str(available_cores()))
+    environment.setdefault("FLAGS_paddle_num_threads", threads)
     if _is_amd():
         environment.setdefault("MKL_DEBUG_CPU_TYPE", "5")
     # What Paddle tells its own developers is no news for the user of a command.
@@ -134,5 +133,6 @@ def _gpu_obstacle(index: int) -> str | None:
         if paddle.ones([2]).sum().item() != 2.0:
             return f"GPU {index} computes wrongly"
     except Exception as error:  # drivers fail in many ways; each means: not this card
-        return f"GPU {index} does not work with this PaddlePaddle ({str(error).strip().splitlines()[-1]})"
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return f"GPU {index} does not work with this PaddlePaddle ({lines[-1]})"
     return None

@@ -6,17 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from paddle_wrn import metrics
+from paddle_wrn import metrics, plots
 from paddle_wrn.checkpoint import write_text
 from paddle_wrn.cli import command, parser
-from paddle_wrn.data import PhotoList, load_photos, read_classes, read_data_folder, read_list
+from paddle_wrn.data import PhotoList, Photos, load_photos, read_classes, read_data_folder, read_list
 from paddle_wrn.device import select_device
 from paddle_wrn.errors import UserError
 from paddle_wrn.inference import load_classifier
 from paddle_wrn.preprocessing import Preprocessing
 from paddle_wrn.run_folder import draw_confusion, stored_config
+
+SHEET_PHOTOS = 24  # in the picture of errors and doubtful answers
 
 
 def evaluate(
@@ -55,8 +59,27 @@ def evaluate(
         folder.mkdir(exist_ok=True)
         name = photo_list.file.stem
         write_text(folder / f"{name}.json", json.dumps(scores, indent=2, ensure_ascii=False) + "\n")
-        draw_confusion(folder / f"{name}.png", scores, classifier.preprocessing, f"{name} photos")
+        draw_confusion(folder / f"{name}_confusion.png", scores, classifier.preprocessing, f"{name} photos")
+        _draw_photos(folder / f"{name}_photos.png", photos, logits, classifier.preprocessing)
     return scores
+
+
+def _draw_photos(
+    file: Path, photos: Photos, logits: NDArray[np.float32], preprocessing: Preprocessing
+) -> None:
+    """Draw the most confident errors, then the least confident right answers."""
+    names = plots.labels_for(preprocessing.classes, preprocessing.display_names)
+    probabilities = metrics.softmax(logits)
+    predicted = logits.argmax(axis=1)
+    confidence = probabilities.max(axis=1)
+    wrong = predicted != photos.labels
+    order = np.argsort(np.where(wrong, -1 - confidence, confidence), kind="stable")[:SHEET_PHOTOS]
+    captions = [
+        f"{names[predicted[i]]} {confidence[i]:.0%}"
+        + (f"\nis {names[photos.labels[i]]}" if wrong[i] else "\n")
+        for i in order
+    ]
+    plots.save(plots.photo_sheet(photos.images[order], captions, wrong[order].tolist()), file)
 
 
 def _list_to_score(
@@ -66,7 +89,10 @@ def _list_to_score(
         beside = Path(list_file).parent / "classes.txt"
         if beside.is_file():
             _refuse_other_classes(read_classes(beside).names, preprocessing, beside)
-        return read_list(list_file, len(preprocessing.classes))
+        photo_list = read_list(list_file, len(preprocessing.classes))
+        if len(photo_list) == 0:
+            raise UserError(f"{list_file}: the list is empty; it needs at least one `path label` line")
+        return photo_list
     if split not in ("train", "val", "test"):
         raise UserError(f"split: found {split!r}; choose train, val or test")
     if data is None:

@@ -27,9 +27,8 @@ class History:
         self._file = run / "history.jsonl"
         self.epochs = [epoch for epoch in read_history(run) if epoch["epoch"] <= epochs_done]
         write_text(self._file, "".join(_line(epoch) for epoch in self.epochs))
-        folder = run / "visualdl"
-        folder.mkdir(exist_ok=True)
-        self._writer = LogWriter(file_name=str(folder / "vdlrecords.paddle_wrn.log"))
+        (run / "visualdl").mkdir(exist_ok=True)
+        self._writer = LogWriter(str(run / "visualdl"), file_name="vdlrecords.paddle_wrn.log")
 
     def add(self, epoch: Epoch) -> None:
         """Append one epoch; its numbers become scalars in VisualDL."""

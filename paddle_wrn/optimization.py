@@ -18,12 +18,13 @@ def learning_rate(schedule: ScheduleConfig, peak: float, epoch: float, epochs: i
         epoch: epochs done so far, with the fraction of the current one.
         epochs: length of the run.
     """
-    if epoch < schedule.warmup_epochs:
-        return peak * epoch / schedule.warmup_epochs
+    warmup = schedule.warmup * epochs
+    if epoch < warmup:
+        return peak * epoch / warmup
     if schedule.name == "step":
         return peak * schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones)
     if schedule.name == "cosine":
-        progress = (epoch - schedule.warmup_epochs) / (epochs - schedule.warmup_epochs)
+        progress = (epoch - warmup) / (epochs - warmup)
         return peak * 0.5 * (1 + math.cos(math.pi * progress))
     return peak
 

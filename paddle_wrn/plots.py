@@ -3,6 +3,7 @@
 Colours are Okabe and Ito's, which colour-blind people can tell apart.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,10 @@ from matplotlib import font_manager, rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+
+Images = NDArray[np.uint8]
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
 
@@ -32,15 +36,21 @@ def cjk_font() -> str | None:
 
 
 def labels_for(classes: Sequence[str], display_names: Sequence[str]) -> list[str]:
-    """Return what a figure may call the classes: display names if a font can draw them, else class names."""
-    drawable = cjk_font() is not None or all(name.isascii() for name in display_names)
-    return list(display_names if drawable else classes)
+    """Return what a figure may call the classes: display names if a font can draw them, else class names.
+
+    A class name that cannot be drawn either becomes its label, as in `class 2`.
+    """
+    if cjk_font() is not None or all(name.isascii() for name in display_names):
+        return list(display_names)
+    return [name if name.isascii() else f"class {label}" for label, name in enumerate(classes)]
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG."""
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=144, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():  # a letter that no font has becomes a box
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(path, dpi=144, format="png", metadata={"Software": None})
 
 
 def curves(history: Sequence[Mapping[str, Any]], kept_epoch: int | None = None) -> Figure:
@@ -73,6 +83,7 @@ def _two_lines(axes: Axes, history: Sequence[Mapping[str, Any]], what: str, labe
             name = "training (augmented)" if split == "train" else "validation"
             axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=name)
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(label)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
@@ -89,7 +100,7 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str)
     """
     counts = np.asarray(matrix)
     side = 2.6 + 0.45 * min(len(names), 40)
-    figure = _figure(side + 0.8, side)
+    figure = _figure(side, side)
     axes = figure.add_subplot()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -108,7 +119,27 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str)
     return figure
 
 
-def image_grid(images: NDArray[np.uint8], columns: int = 8, gap: int = 2) -> NDArray[np.uint8]:
+def photo_sheet(images: Images, captions: Sequence[str], wrong: Sequence[bool], columns: int = 6) -> Figure:
+    """Draw photos with a caption each; captions of wrong answers are orange.
+
+    Args:
+        images: (N, S, S, 3) uint8.
+        captions: N texts of one or two lines.
+        wrong: N flags.
+        columns: photos in a row.
+    """
+    rows = -(-len(images) // columns)
+    figure = _figure(1.6 * columns, 2.05 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, image, caption, error in zip(grid.flat, images, captions, wrong, strict=False):
+        axes.imshow(image, interpolation="lanczos")
+        axes.set_title(caption, fontsize=8, color=ORANGE if error else "black")
+    return figure
+
+
+def image_grid(images: Images, columns: int = 8, gap: int = 2) -> Images:
     """Lay pictures out on white. Shape: (N, S, S, 3) uint8 -> (H, W, 3) uint8."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)

@@ -36,9 +36,8 @@ class Prediction:
             "path": self.path,
             "label": self.label,
             "class": self.class_name,
-            "display_name": self.display_name,
             "probability": self.probability,
-            "top": [{"class": name, "display_name": shown, "probability": p} for name, shown, p in self.top],
+            "top": [{"class": name, "probability": p} for name, _, p in self.top],
         }
 
     def __str__(self) -> str:
@@ -89,6 +88,7 @@ def find_photos(places: Sequence[Path | str]) -> Iterator[Path]:
             path
             for path in place.rglob("*")
             if path.suffix.lower() in IMAGE_SUFFIXES
+            and not path.is_dir()
             and not any(part.startswith(".") for part in path.relative_to(place).parts)
         )
         if not inside:

@@ -17,7 +17,7 @@ from paddle_wrn.errors import ImageError
 
 # Raster formats only: Pillow would hand EPS and the like to an outside program.
 Image.init()  # not every Pillow has every format
-_RASTER = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
+_RASTER = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
 IMAGE_FORMATS: list[str] = [name for name in _RASTER if name in Image.OPEN]
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
@@ -40,7 +40,7 @@ class Preprocessing(BaseModel):
         display_names: what to show to people, one per class (the class name where none was given).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     size: PositiveInt
     mean: tuple[float, float, float]

@@ -1,7 +1,6 @@
 """A run folder: whether one may begin or continue, and what it holds at the end."""
 
 import json
-import logging
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from paddle_wrn import metrics, plots
 from paddle_wrn._version import __version__
 from paddle_wrn.checkpoint import write_atomically, write_text
 from paddle_wrn.config import Config, differences, load_config
+from paddle_wrn.console import log
 from paddle_wrn.data import Photos
 from paddle_wrn.device import Device
 from paddle_wrn.errors import UserError
@@ -24,8 +24,6 @@ from paddle_wrn.preprocessing import Preprocessing
 from paddle_wrn.state import TrainingState
 
 CONFIG = "config.yaml"
-
-log = logging.getLogger("paddle_wrn")
 
 
 def stored_config(run: Path) -> Config | None:
@@ -42,7 +40,8 @@ def check_run_folder(run: Path, config: Config, resume: bool) -> None:
     """
     if run.exists() and not run.is_dir():
         raise UserError(f"{run}: is a file; --output must name a folder")
-    if not run.exists() or not any(run.iterdir()):
+    # Hidden files do not count: a kill in the very first moment leaves the beginnings of config.yaml.
+    if not run.exists() or all(path.name.startswith(".") for path in run.iterdir()):
         return
     stored = stored_config(run)
     if stored is None:
@@ -59,8 +58,9 @@ def check_run_folder(run: Path, config: Config, resume: bool) -> None:
 
 def create_run_folder(run: Path, config: Config, preprocessing: Preprocessing) -> None:
     """Make the folder with configuration, classes and preprocessing contract."""
-    (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-    write_text(run / CONFIG, config.to_yaml())
+    run.mkdir(parents=True, exist_ok=True)
+    write_text(run / CONFIG, config.to_yaml())  # first: it makes the folder a run
+    (run / "checkpoints").mkdir(exist_ok=True)
     names = zip(preprocessing.classes, preprocessing.display_names, strict=True)
     lines = (name if name == display else f"{name}\t{display}" for name, display in names)
     write_text(run / "classes.txt", "".join(f"{line}\n" for line in lines))

@@ -117,6 +117,8 @@ class TrainingState:
                     "start a new one in another --output folder"
                 )
             self._take(arrays, record, file)
+            if complaints:  # the next save must not put the damaged `last` in the place of this one
+                (run / LAST).unlink()
             return complaints
         if complaints:
             raise UserError(" and ".join(complaints))
@@ -131,11 +133,6 @@ class TrainingState:
         if record["scaler"]:
             self.scaler.load_state_dict(record["scaler"])
         self.progress = Progress(**record["progress"])
-
-
-def has_checkpoint(run: Path) -> bool:
-    """Return whether a run folder holds a training state."""
-    return (run / LAST).exists() or (run / PREVIOUS).exists()
 
 
 def _prefixed(prefix: str, arrays: Arrays) -> Arrays:

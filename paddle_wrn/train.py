@@ -7,14 +7,14 @@ dropout. So a checkpoint needs no random states, and a run that was stopped anyw
 the same weights, bit for bit, as one that was not.
 """
 
-import logging
 import math
+import shlex
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ from paddle_wrn.augment import augment
 from paddle_wrn.checkpoint import put_weights, read_weights, weights_of, write_text
 from paddle_wrn.cli import command, parser
 from paddle_wrn.config import Config, describe_settings, load_config, parse_settings
+from paddle_wrn.console import Stop, log, log_to, stop_signals
 from paddle_wrn.data import (
     DataFolder,
     Photos,
     load_photos,
     measure_mean_std,
+    prepared_ahead,
     read_data_folder,
     shuffled_batches,
 )
@@ -45,48 +47,57 @@ from paddle_wrn.models.summary import Summary, summarise
 from paddle_wrn.optimization import MovingAverage, learning_rate, make_optimizer
 from paddle_wrn.preprocessing import Preprocessing
 from paddle_wrn.run_folder import check_run_folder, create_run_folder, stored_config, write_results
-from paddle_wrn.state import LAST, Progress, TrainingState
+from paddle_wrn.state import LAST, PREVIOUS, Progress, TrainingState
 
 SAMPLE_DATA = "data/sample_birds"
 
-log = logging.getLogger("paddle_wrn")
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step needs: images (N, 3, S, S) float32, labels (N,) int64, and dropout's seed."""
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    dropout_seed: int
 
 
-class Stop:
-    """Set by the first Ctrl-C or SIGTERM: finish the step, save and leave."""
+def training_batches(state: TrainingState, photos: Photos) -> Iterator[Batch]:
+    """Yield what remains of the current epoch, shuffled and augmented, each one prepared ahead."""
+    config, progress = state.config, state.progress
 
-    signal: int | None = None
+    def prepare(step: int, indices: NDArray[np.int64]) -> Batch:
+        rng = np.random.default_rng([config.seed, progress.epoch, step])
+        dropout_seed = int(rng.integers(2**31))
+        images = augment(photos.images[indices], config.augment, rng)
+        return Batch(state.preprocessing.normalise(images), photos.labels[indices], dropout_seed)
+
+    steps = shuffled_batches(len(photos), config.batch_size, config.seed, progress.epoch, progress.step)
+    return prepared_ahead(partial(prepare, step, indices) for step, indices in steps)
 
 
-def train_step(state: TrainingState, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+def train_step(state: TrainingState, batch: Batch) -> None:
     """Take one optimizer step and count it in `state.progress`.
-
-    Args:
-        state: what is trained.
-        images: (N, size, size, 3) uint8, augmented.
-        labels: (N,) int64.
 
     Raises:
         UserError: the loss is not finite.
     """
-    config, progress = state.config, state.progress
-    with paddle.amp.auto_cast(enable=config.amp):
-        logits = state.model(paddle.to_tensor(state.preprocessing.normalise(images)))
+    progress = state.progress
+    paddle.seed(batch.dropout_seed)
+    with paddle.amp.auto_cast(enable=state.scaler.is_enable()):
+        logits = state.model(paddle.to_tensor(batch.images))
     logits = logits.astype("float32")
-    loss = F.cross_entropy(logits, paddle.to_tensor(labels), label_smoothing=config.label_smoothing)
+    labels = paddle.to_tensor(batch.labels)
+    loss = F.cross_entropy(logits, labels, label_smoothing=state.config.label_smoothing)
     if not math.isfinite(loss.item()):
-        raise UserError(
-            f"epoch {progress.epoch + 1}, step {progress.step + 1}: the loss is {loss.item()}; "
-            f"train with a lower --optimizer.lr (it was {config.optimizer.lr:g})"
-        )
+        raise _diverged(state, progress.step + 1, f"the loss is {loss.item()}")
     state.scaler.scale(loss).backward()
     state.scaler.step(state.optimizer)
     state.scaler.update()
     state.optimizer.clear_grad()
     progress.step += 1
-    progress.seen += len(labels)
-    progress.correct += int((logits.numpy().argmax(axis=1) == labels).sum())
-    progress.loss_sum += loss.item() * len(labels)
+    progress.seen += len(batch.labels)
+    progress.correct += int((logits.numpy().argmax(axis=1) == batch.labels).sum())
+    progress.loss_sum += loss.item() * len(batch.labels)
 
 
 def train_epoch(state: TrainingState, photos: Photos, stop: Stop, bar: "tqdm[Any]") -> None:
@@ -94,21 +105,31 @@ def train_epoch(state: TrainingState, photos: Photos, stop: Stop, bar: "tqdm[Any
     config, progress = state.config, state.progress
     steps = steps_per_epoch(len(photos), config.batch_size)
     state.model.train()
-    batches = shuffled_batches(len(photos), config.batch_size, config.seed, progress.epoch, progress.step)
-    for step, indices in batches:
-        rng = np.random.default_rng([config.seed, progress.epoch, step])
-        paddle.seed(int(rng.integers(2**31)))  # for dropout
-        moment = progress.epoch + (step + 0.5) / steps
+    for batch in training_batches(state, photos):
+        moment = progress.epoch + (progress.step + 0.5) / steps
         state.optimizer.set_lr(learning_rate(config.schedule, config.optimizer.lr, moment, config.epochs))
-        train_step(state, augment(photos.images[indices], config.augment, rng), photos.labels[indices])
+        train_step(state, batch)
         if state.average is not None:
-            state.average.update(progress.epoch * steps + step)
-        bar.update(len(indices))
+            state.average.update(progress.epoch * steps + progress.step)
+        bar.update(len(batch.labels))
         bar.set_postfix(
             loss=f"{progress.loss_sum / progress.seen:.3f}", acc=f"{progress.correct / progress.seen:.3f}"
         )
         if stop.signal is not None:
             return
+
+
+def _diverged(state: TrainingState, step: int, what: str) -> UserError:
+    return UserError(
+        f"epoch {state.progress.epoch + 1}, step {step}: {what}; "
+        f"train with a lower --optimizer.lr (it was {state.config.optimizer.lr:g})"
+    )
+
+
+def _refuse_ruined_weights(state: TrainingState) -> None:
+    """Raise `UserError` if the last step, whose loss nobody sees before it is saved, left no numbers."""
+    if not all(bool(paddle.isfinite(value).all()) for value in state.model.state_dict().values()):
+        raise _diverged(state, state.progress.step, "the weights are not finite")
 
 
 def steps_per_epoch(photos: int, batch_size: int) -> int:
@@ -121,6 +142,9 @@ def finish_epoch(state: TrainingState, val: Photos | None) -> tuple[dict[str, An
 
     Returns:
         The epoch's line of the history, and whether its weights are the ones to keep.
+
+    Raises:
+        UserError: the validation loss is not finite.
     """
     progress = state.progress
     epoch = {
@@ -135,6 +159,8 @@ def finish_epoch(state: TrainingState, val: Photos | None) -> tuple[dict[str, An
     if val is not None:
         logits = state.classifier.logits(val.images)
         epoch["val_loss"] = metrics.cross_entropy(logits, val.labels)
+        if not math.isfinite(epoch["val_loss"]):
+            raise _diverged(state, progress.step, f"the validation loss is {epoch['val_loss']}")
         epoch["val_acc"] = metrics.accuracy(logits, val.labels)
         better = (epoch["val_acc"], -epoch["val_loss"]) > (progress.best_acc, -progress.best_loss)
         keep = keep or better
@@ -160,7 +186,7 @@ def new_state(config: Config, preprocessing: Preprocessing) -> TrainingState:
         model,
         make_optimizer(config.optimizer, model),
         MovingAverage(model, config.ema) if config.ema else None,
-        paddle.amp.GradScaler(enable=config.amp),
+        paddle.amp.GradScaler(enable=config.amp and paddle.get_device().startswith("gpu")),
         Progress(),
     )
 
@@ -269,12 +295,15 @@ def _train_epochs(
             began, seen_before = time.perf_counter(), progress.seen
             try:
                 train_epoch(state, photos, stop, bar)
+                _refuse_ruined_weights(state)
+                trained = time.perf_counter() - began
+                seen = progress.seen
+                finished = finish_epoch(state, val) if seen == len(photos) else None
             except UserError as error:
                 raise UserError(f"{error}; the last good checkpoint is {_last_good(run)}") from None
-            trained = time.perf_counter() - began
-            if progress.seen == len(photos):
-                speed = (progress.seen - seen_before) / trained
-                epoch, keep = finish_epoch(state, val)
+            if finished is not None:
+                epoch, keep = finished
+                speed = (seen - seen_before) / trained
                 seconds = time.perf_counter() - began
                 progress.seconds += seconds
                 epoch |= {"images_per_second": speed, "seconds": seconds}
@@ -294,9 +323,7 @@ def _train_epochs(
 def _epoch_line(epoch: Mapping[str, Any], epochs: int, keep: bool) -> str:
     val = ""
     if epoch["val_acc"] is not None:
-        val = (
-            f"  val loss {epoch['val_loss']:.4f} acc {epoch['val_acc']:.3f}{' (best so far)' if keep else ''}"
-        )
+        val = f"  val loss {epoch['val_loss']:.4f} acc {epoch['val_acc']:.3f}{' (kept)' if keep else ''}"
     return (
         f"epoch {epoch['epoch']:{len(str(epochs))}}/{epochs}  lr {epoch['lr']:.4g}  "
         f"train loss {epoch['train_loss']:.4f} acc {epoch['train_acc']:.3f}{val}  "
@@ -305,7 +332,8 @@ def _epoch_line(epoch: Mapping[str, Any], epochs: int, keep: bool) -> str:
 
 
 def _last_good(run: Path) -> str:
-    return str(run / LAST) if (run / LAST).exists() else "not there yet: no epoch was finished"
+    saved = [str(run / file) for file in (LAST, PREVIOUS) if (run / file).exists()]
+    return saved[0] if saved else "not there yet: no epoch was finished"
 
 
 def _leave(signal_number: int, run: Path, progress: Progress) -> None:
@@ -316,7 +344,7 @@ def _leave(signal_number: int, run: Path, progress: Progress) -> None:
         signal.Signals(signal_number).name,
         progress.epoch,
         progress.step,
-        run,
+        shlex.quote(str(run)),
     )
     if signal_number == signal.SIGINT:
         raise KeyboardInterrupt
@@ -344,55 +372,6 @@ def _introduce(
     log.info("          watch it: visualdl --logdir %s --language en --disable-telemetry", run / "visualdl")
     if state.progress.epoch or state.progress.step:
         log.info("resumed   after epoch %d, step %d", state.progress.epoch, state.progress.step)
-
-
-@contextmanager
-def stop_signals() -> Iterator[Stop]:
-    """Catch Ctrl-C and SIGTERM once; a second one acts at once. Does nothing outside the main thread."""
-    stop = Stop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def catch(number: int, _: object) -> None:
-        stop.signal = number
-        for known, handler in before.items():
-            signal.signal(known, handler)
-        print("finishing this step, then saving (again: stop at once)", file=sys.stderr)
-
-    for number in numbers:
-        signal.signal(number, catch)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def log_to(file: Path) -> Iterator[None]:
-    """Show what is logged on the screen, above the progress bar, and append it to a file."""
-    screen = _AboveBar()
-    to_file = logging.FileHandler(file, encoding="utf-8")
-    to_file.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
-    handlers = (screen, to_file)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    for handler in handlers:
-        log.addHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            log.removeHandler(handler)
-            handler.close()
-
-
-class _AboveBar(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(record.getMessage(), file=sys.stdout)
 
 
 @command

@@ -1,0 +1,75 @@
+"""Compare training recipes on a folder of photos: several seeds each, in turn on one machine.
+
+    python benchmarks/recipes.py PHOTOS [--configs tutorial birds] [--seeds 5] [--output runs/recipes]
+
+Each seed splits the photos anew and trains every configuration on that split, so the comparison is paired.
+Interrupted, it continues where it was. Prints a Markdown table: test accuracy (mean and standard deviation
+over seeds) and seconds of training and validating.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from paddle_wrn.split_data import split_data
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def run(photos: Path, configs: list[str], seeds: int, output: Path, protocol: str) -> dict[str, list[Any]]:
+    """Train every configuration on every seed's split; return the `metrics.json` of each."""
+    results: dict[str, list[Any]] = {config: [] for config in configs}
+    for seed in range(seeds):
+        lists = output / f"lists-{protocol}-{seed}"
+        split_data(photos, lists, seed=seed, protocol=protocol)
+        for config in configs:
+            folder = output / f"{config}-{protocol}-{seed}"
+            if not (folder / "metrics.json").exists():
+                words = [
+                    sys.executable, "-m", "paddle_wrn.train", "--config", CONFIGS / f"{config}.yaml",
+                    "--data", lists, "--output", folder, "--seed", str(seed), "--resume",
+                ]  # fmt: skip
+                subprocess.run(words, check=True)
+            results[config].append(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+    return results
+
+
+def table(results: dict[str, list[Any]]) -> str:
+    """Return the Markdown table."""
+    lines = [
+        "| configuration | parameters | test accuracy % by seed | mean | standard deviation | seconds (median) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for config, runs in results.items():
+        shares = [100 * figures["test"]["accuracy"] for figures in runs]
+        spread = statistics.stdev(shares) if len(shares) > 1 else 0.0
+        seconds = statistics.median(figures["seconds"] for figures in runs)
+        lines.append(
+            f"| {config} | {runs[0]['parameters']:,} | {', '.join(f'{share:.1f}' for share in shares)} | "
+            f"{statistics.mean(shares):.1f} | {spread:.1f} | {seconds:.0f} |"
+        )
+    first = next(iter(results.values()))[0]
+    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
+    lines.append(f"\n{first['test']['images']} test photos a seed; {platform.platform()}; {versions}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--configs", nargs="+", default=["tutorial", "birds"])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("runs/recipes"))
+    parser.add_argument("--protocol", default="stratified", help="of split_data: stratified or tutorial")
+    given = parser.parse_args()
+    print(table(run(given.photos, given.configs, given.seeds, given.output, given.protocol)))
+
+
+if __name__ == "__main__":
+    main()

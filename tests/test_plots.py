@@ -1,0 +1,192 @@
+"""Tests of the figures: what they show, not only that they are there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib import rcParams
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from paddle_wrn import plots
+
+HISTORY = [
+    {"epoch": n, "train_loss": 2 / n, "val_loss": 3 / n, "train_acc": n / 10, "val_acc": n / 20}
+    for n in (1, 2, 3, 4)
+]
+WITHOUT_VAL = [epoch | {"val_loss": None, "val_acc": None} for epoch in HISTORY]
+
+
+@pytest.fixture(autouse=True)
+def font_settings() -> Iterator[None]:
+    """Put matplotlib's fonts back after each test."""
+    before = rcParams["font.family"]
+    yield
+    rcParams["font.family"] = before
+
+
+@pytest.fixture(params=[None, "DejaVu Sans"])
+def any_font(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    """Pretend that a Chinese font is missing, or there."""
+    monkeypatch.setattr(plots, "cjk_font", lambda: request.param)
+    return request.param
+
+
+def lines(axes: Any) -> dict[str, list[tuple[float, float]]]:
+    return {
+        line.get_label(): list(zip(line.get_xdata(), line.get_ydata(), strict=True))
+        for line in axes.lines
+        if not line.get_label().startswith("_")
+    }
+
+
+def test_curves_show_loss_and_accuracy_by_epoch() -> None:
+    loss, accuracy = plots.curves(HISTORY).axes
+
+    assert lines(loss) == {
+        "training (augmented)": [(1, 2), (2, 1), (3, 2 / 3), (4, 0.5)],
+        "validation": [(1, 3), (2, 1.5), (3, 1), (4, 0.75)],
+    }
+    assert lines(accuracy) == {
+        "training (augmented)": [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)],
+        "validation": [(1, 0.05), (2, 0.1), (3, 0.15), (4, 0.2)],
+    }
+    assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "cross-entropy, nats")
+    assert (accuracy.get_xlabel(), accuracy.get_ylabel()) == ("epoch", "accuracy")
+    assert accuracy.get_ylim() == (0, 1.02)
+    for axes in (loss, accuracy):
+        legend = {text.get_text() for text in axes.get_legend().get_texts()}
+        assert legend == {"training (augmented)", "validation"}
+        colours = {line.get_label(): to_hex(line.get_color()).upper() for line in axes.lines}
+        assert colours == {"training (augmented)": plots.ORANGE, "validation": plots.BLUE}
+
+
+def test_curves_mark_the_epoch_that_was_kept() -> None:
+    for axes in plots.curves(HISTORY, 3).axes:
+        assert [list(line.get_xdata()) for line in axes.lines][-1] == [3, 3]
+        assert [text.get_text().strip() for text in axes.texts] == ["kept"]
+    assert not any(axes.texts for axes in plots.curves(HISTORY).axes)
+
+
+def test_curves_without_validation_show_training_alone() -> None:
+    for axes in plots.curves(WITHOUT_VAL).axes:
+        assert list(lines(axes)) == ["training (augmented)"]
+
+
+def test_a_single_epoch_is_a_point_and_not_nothing(tmp_path: Path) -> None:
+    figure = plots.curves(HISTORY[:1], 1)
+
+    assert [line.get_marker() for line in figure.axes[0].lines if line.get_label() == "validation"] == ["o"]
+    plots.save(figure, tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.format == "PNG"
+
+
+MATRIX = [[5, 1, 0], [0, 0, 0], [2, 0, 3]]
+NAMES = ["Cockatoo", "Bananaquit", "Black Skimmer"]
+
+
+@pytest.mark.usefixtures("any_font")
+def test_a_confusion_matrix_shows_counts_and_names() -> None:
+    (axes,) = plots.confusion(MATRIX, NAMES, "test photos: 8 of 11 right").axes
+
+    shown = {text.get_position(): text.get_text() for text in axes.texts}
+    assert shown == {(0, 0): "5", (1, 0): "1", (0, 2): "2", (2, 2): "3"}  # (column, row), no zeros
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == NAMES
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+    assert axes.get_title() == "test photos: 8 of 11 right"
+
+
+def test_the_colour_is_the_share_of_a_row() -> None:
+    (axes,) = plots.confusion(MATRIX, NAMES, "").axes
+
+    expected = [[5 / 6, 1 / 6, 0], [0, 0, 0], [0.4, 0, 0.6]]  # a class without photos is no division by 0
+    np.testing.assert_allclose(axes.images[0].get_array(), expected)
+    assert axes.images[0].get_clim() == (0, 1)
+    colours = {text.get_text(): text.get_color() for text in axes.texts}
+    assert colours == {"5": "white", "1": "black", "2": "black", "3": "white"}
+
+
+@pytest.mark.parametrize(("classes", "numbers"), [(25, 25), (26, 0)])
+def test_numbers_are_left_out_where_they_would_not_fit(tmp_path: Path, classes: int, numbers: int) -> None:
+    figure = plots.confusion(np.eye(classes, dtype=int), [f"class {i}" for i in range(classes)], "many")
+
+    assert len(figure.axes[0].texts) == numbers
+    plots.save(figure, tmp_path / "confusion.png")
+    with Image.open(tmp_path / "confusion.png") as picture:
+        assert picture.width > 1000
+
+
+@pytest.mark.parametrize(
+    ("classes", "display_names", "font", "expected"),
+    [
+        (["Bananaquit", "Cockatoo"], ["蕉林莺", "Cockatoo"], None, ["Bananaquit", "Cockatoo"]),
+        (["Bananaquit", "Cockatoo"], ["蕉林莺", "Cockatoo"], "SimHei", ["蕉林莺", "Cockatoo"]),
+        (["Bananaquit", "Cockatoo"], ["Banana bird", "Cockatoo"], None, ["Banana bird", "Cockatoo"]),
+        (["蕉林莺", "Cockatoo"], ["Banana bird", "Cockatoo"], None, ["Banana bird", "Cockatoo"]),
+        (["Cockatoo", "蕉林莺"], ["Cockatoo", "蕉林莺"], None, ["Cockatoo", "class 1"]),
+    ],
+)
+def test_chinese_names_are_shown_where_a_font_has_them_and_boxes_never(
+    monkeypatch: pytest.MonkeyPatch,
+    classes: list[str],
+    display_names: list[str],
+    font: str | None,
+    expected: list[str],
+) -> None:
+    monkeypatch.setattr(plots, "cjk_font", lambda: font)
+
+    assert plots.labels_for(classes, display_names) == expected
+
+
+def test_a_chinese_font_is_used_behind_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots, "cjk_font", lambda: "Noto Sans CJK SC")
+
+    plots.confusion([[1]], ["蕉林莺"], "")
+
+    assert rcParams["font.family"] == ["DejaVu Sans", "Noto Sans CJK SC"]
+
+
+@pytest.mark.parametrize(
+    ("installed", "found"),
+    [
+        (["DejaVu Sans"], None),
+        (["SimHei", "DejaVu Sans", "Noto Sans CJK SC"], "Noto Sans CJK SC"),
+        (["SimHei"], "SimHei"),
+    ],
+)
+def test_the_chinese_font_is_one_that_is_installed(
+    monkeypatch: pytest.MonkeyPatch, installed: list[str], found: str | None
+) -> None:
+    fonts = [type("Font", (), {"name": name}) for name in installed]
+    monkeypatch.setattr(plots.font_manager.fontManager, "ttflist", fonts)
+
+    assert plots.cjk_font.__wrapped__() == found
+
+
+def test_a_picture_is_written_the_same_each_time(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        plots.save(plots.curves(HISTORY, 2), tmp_path / name)
+
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with Image.open(tmp_path / "a.png") as picture:
+        assert (picture.format, picture.size) == ("PNG", (1382, 518))  # 9.6 x 3.6 inches at 144 dpi
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 10
+
+
+def test_a_grid_lays_pictures_out_row_by_row_on_white() -> None:
+    images = np.stack([np.full((3, 3, 3), value, np.uint8) for value in (10, 20, 30, 40, 50)])
+
+    grid = plots.image_grid(images, columns=2, gap=1)
+
+    assert grid.shape == (3 * 4 + 1, 2 * 4 + 1, 3)
+    assert grid.dtype == np.uint8
+    assert grid[2::4, 2::4, 0].tolist() == [[10, 20], [30, 40], [50, 255]]
+    assert (grid == 255).all(2).sum() == 13 * 9 - 5 * 9
+
+
+def test_few_pictures_take_one_row() -> None:
+    assert plots.image_grid(np.zeros((3, 4, 4, 3), np.uint8), columns=8, gap=2).shape == (8, 20, 3)

@@ -1,0 +1,261 @@
+"""Prediction: from the run folder or one file alone, photo by photo, in text and in JSON."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import RunMain
+
+from paddle_wrn import inference
+from paddle_wrn.checkpoint import load_checkpoint, save_checkpoint
+from paddle_wrn.errors import ImageError, UserError
+from paddle_wrn.inference import load_classifier
+from paddle_wrn.metrics import softmax
+from paddle_wrn.predict import Prediction, find_photos, main, predict
+from paddle_wrn.train import train
+
+TINY: dict[str, Any] = {
+    "epochs": 2,
+    "batch_size": 8,
+    "model.name": "wrn_10_1",
+    "model.options": {"strides": [2, 1, 2, 2]},
+    "input.size": 16,
+    "augment.crop_size": None,
+}
+CLASSES = ("Blue Disc", "Green", "红 三角")
+SHOWN = ("Blue Disc (蓝圆)", "Green", "红 三角 (Red Triangle)")
+
+
+@pytest.fixture(scope="module")
+def run(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run, moved from where it was trained; tests only read it."""
+    folder = tmp_path_factory.mktemp("predict")
+    train(data=data_folder, output=folder / "run", settings=TINY)
+    return (folder / "run").rename(folder / "elsewhere")
+
+
+@pytest.fixture
+def photo(photo_folder: Path) -> Path:
+    return photo_folder / "红 三角" / "红 三角 03.jpg"
+
+
+def probabilities(run: Path, photo: Path) -> list[float]:
+    """Return what the network says of one photo, class by class."""
+    classifier = load_classifier(run)
+    return softmax(classifier.logits(classifier.preprocessing.load(photo)[None]))[0].tolist()
+
+
+def test_text_names_path_species_and_probability(run: Path, photo: Path, run_main: RunMain) -> None:
+    expected = probabilities(run, photo)
+    first, second, third = sorted(range(3), key=lambda label: -expected[label])
+    outcome = run_main(main, run, photo)
+    assert outcome.code == 0
+    assert outcome.out == (
+        f"{photo}: {SHOWN[first]} {expected[first]:.1%}"
+        f"  ({SHOWN[second]} {expected[second]:.1%}, {SHOWN[third]} {expected[third]:.1%})\n"
+    )
+
+
+def test_text_of_one_class_has_no_others(run: Path, photo: Path, run_main: RunMain) -> None:
+    expected = probabilities(run, photo)
+    best = int(np.argmax(expected))
+    assert run_main(main, run, photo, "--top-k", 1).out == f"{photo}: {SHOWN[best]} {expected[best]:.1%}\n"
+
+
+def test_json_is_one_object_a_line(run: Path, photo_folder: Path, run_main: RunMain) -> None:
+    photos = sorted((photo_folder / "Green").iterdir())[:3]
+    outcome = run_main(main, run, *photos, "--json", "--top-k", 2)
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert len(lines) == 3
+    for line, photo in zip(lines, photos, strict=True):
+        expected = probabilities(run, photo)
+        first, second, _ = sorted(range(3), key=lambda label: -expected[label])
+        assert json.loads(line) == {
+            "path": str(photo),
+            "label": first,
+            "class": CLASSES[first],
+            "probability": pytest.approx(expected[first], rel=1e-4),
+            "top": [
+                {"class": CLASSES[label], "probability": pytest.approx(expected[label], rel=1e-4)}
+                for label in (first, second)
+            ],
+        }
+
+
+def test_json_keeps_chinese_letters_as_they_are(run: Path, photo: Path, run_main: RunMain) -> None:
+    assert "红 三角" in run_main(main, run, photo, "--json").out
+
+
+@pytest.mark.parametrize(("top_k", "named"), [(1, 1), (2, 2), (3, 3), (50, 3)])
+def test_top_k_is_bounded_by_the_classes(top_k: int, named: int, run: Path, photo: Path) -> None:
+    (prediction,) = predict(run, photo, top_k=top_k)
+    assert isinstance(prediction, Prediction)
+    given = [probability for _, _, probability in prediction.top]
+    assert len(given) == named
+    assert given == sorted(given, reverse=True)
+    assert prediction.probability == given[0]
+    if named == 3:
+        assert sum(given) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("top_k", [0, -1])
+def test_top_k_below_one_is_refused(top_k: int, run: Path, photo: Path, run_main: RunMain) -> None:
+    outcome = run_main(main, run, photo, f"--top-k={top_k}")
+    assert outcome.code == 2
+    assert f"top-k: found {top_k}" in outcome.err
+
+
+def test_folders_are_walked_in_order_without_what_is_hidden(tmp_path: Path, photo: Path) -> None:
+    wanted = ["b.JPG", "c.png", "a/z.jpeg", "a/b/鸟 1.webp"]
+    others = [".hidden.jpg", ".ipynb_checkpoints/b.jpg", "a/notes.txt", "._b.jpg", "c"]
+    for name in wanted + others:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, tmp_path / name)
+    (tmp_path / "folder.jpg").mkdir()
+    assert list(find_photos([tmp_path])) == sorted(tmp_path / name for name in wanted)
+    assert list(find_photos([tmp_path / "c", tmp_path / "a"])) == [
+        *(tmp_path / "c", tmp_path / "a/b/鸟 1.webp", tmp_path / "a/z.jpeg")
+    ]
+
+
+def test_a_hidden_folder_that_was_named_is_walked(tmp_path: Path, photo: Path) -> None:
+    (tmp_path / ".cache").mkdir()
+    shutil.copy(photo, tmp_path / ".cache" / "a.jpg")
+    assert list(find_photos([tmp_path / ".cache"])) == [tmp_path / ".cache" / "a.jpg"]
+
+
+def test_a_folder_without_photos_is_refused(run: Path, tmp_path: Path, run_main: RunMain) -> None:
+    outcome = run_main(main, run, tmp_path)
+    assert outcome.code == 2
+    assert f"{tmp_path}: no photos in this folder" in outcome.err
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize("batch_size", [64, 2])
+def test_bad_photos_are_reported_and_the_rest_go_on(
+    batch_size: int,
+    run: Path,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run_main: RunMain,
+) -> None:
+    monkeypatch.setattr(inference, "BATCH_SIZE", batch_size)
+    monkeypatch.setattr("paddle_wrn.predict.BATCH_SIZE", batch_size)
+    (tmp_path / "b cut.jpg").write_bytes(photo.read_bytes()[:300])
+    (tmp_path / "c empty.jpg").touch()
+    (tmp_path / "d text.jpg").write_text("not a photo")
+    for name in ("a.jpg", "e.jpg"):
+        shutil.copy(photo, tmp_path / name)
+    outcome = run_main(main, run, tmp_path, tmp_path / "gone.jpg", "--json", errors=4)
+    assert outcome.code == 2
+    named = [Path(json.loads(line)["path"]).name for line in outcome.out.splitlines()]
+    assert named == ["a.jpg", "e.jpg"]
+    for line, name in zip(
+        outcome.err.splitlines(), ("b cut.jpg", "c empty.jpg", "d text.jpg", "gone.jpg"), strict=True
+    ):
+        assert line.startswith(f"error: {tmp_path / name}: ")
+
+
+def test_bad_photos_only(run: Path, tmp_path: Path, run_main: RunMain) -> None:
+    (tmp_path / "a.jpg").touch()
+    outcome = run_main(main, run, tmp_path)
+    assert (outcome.code, outcome.out) == (2, "")
+
+
+def test_the_function_gives_predictions_and_errors_in_order(
+    run: Path, photo: Path, photo_folder: Path, tmp_path: Path
+) -> None:
+    results = list(predict(run, [tmp_path / "gone.jpg", photo]))
+    assert [type(result) for result in results] == [ImageError, Prediction]
+    assert len(list(predict(str(run), str(photo_folder)))) == 36
+
+
+def test_many_photos_in_batches_get_what_each_gets_alone(run: Path, photo_folder: Path) -> None:
+    together = list(predict(run, photo_folder / "Green"))
+    for result in together:
+        assert isinstance(result, Prediction)
+        expected = probabilities(run, Path(result.path))
+        assert result.label == np.argmax(expected)
+        assert result.probability == pytest.approx(max(expected), rel=1e-4)
+
+
+def test_the_handed_over_file_is_enough(run: Path, photo: Path, tmp_path: Path) -> None:
+    best = shutil.copy(run / "checkpoints" / "best.safetensors", tmp_path / "birds")
+    assert list(predict(best, photo)) == list(predict(run, photo))
+
+
+def test_the_contract_of_the_run_is_used_not_the_defaults(run: Path, photo: Path, tmp_path: Path) -> None:
+    weights, record = load_checkpoint(run / "checkpoints" / "best.safetensors", "model")
+    record["preprocessing"]["mean"] = [0.9, 0.1, 0.9]
+    save_checkpoint(tmp_path / "other.safetensors", weights, record)
+    (ours,), (theirs,) = predict(run, photo), predict(tmp_path / "other.safetensors", photo)
+    assert isinstance(ours, Prediction)
+    assert isinstance(theirs, Prediction)
+    assert ours.probability != theirs.probability
+
+
+def cut(file: Path, run: Path) -> None:
+    file.write_bytes((run / "checkpoints" / "best.safetensors").read_bytes()[:-1])
+
+
+def training_state(file: Path, run: Path) -> None:
+    shutil.copy(run / "checkpoints" / "last.safetensors", file)
+
+
+def other_network(file: Path, run: Path) -> None:
+    weights, record = load_checkpoint(run / "checkpoints" / "best.safetensors", "model")
+    save_checkpoint(file, weights, record | {"model": {"name": "wrn_16_1", "options": {}}})
+
+
+def no_preprocessing(file: Path, run: Path) -> None:
+    weights, record = load_checkpoint(run / "checkpoints" / "best.safetensors", "model")
+    del record["preprocessing"]
+    save_checkpoint(file, weights, record)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (cut, "damaged or cut short"),
+        (lambda file, run: file.touch(), "damaged or cut short"),
+        (lambda file, run: shutil.copy(run / "model.pdparams", file), "damaged or cut short"),
+        (training_state, "a 'model' checkpoint is needed"),
+        (other_network, "weights of another network"),
+        (no_preprocessing, "its record is incomplete"),
+    ],
+    ids=["cut", "empty", "foreign", "training state", "other network", "no preprocessing"],
+)
+def test_a_checkpoint_that_will_not_do_is_a_sentence(
+    make: Any, complaint: str, run: Path, photo: Path, tmp_path: Path, run_main: RunMain
+) -> None:
+    file = tmp_path / "x.safetensors"
+    make(file, run)
+    outcome = run_main(main, file, photo)
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {file}: ")
+    assert complaint in outcome.err
+
+
+def test_a_missing_run_is_a_sentence(tmp_path: Path, photo: Path, run_main: RunMain) -> None:
+    outcome = run_main(main, tmp_path / "gone", photo)
+    assert outcome.code == 2
+    assert f"{tmp_path / 'gone'}: no such run folder" in outcome.err
+    with pytest.raises(UserError, match="holds no trained network"):
+        predict(tmp_path, photo)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows names are Unicode")
+def test_a_file_name_that_is_no_text_is_printed_so_that_it_can_be_read_back(
+    run: Path, photo: Path, tmp_path: Path, run_main: RunMain
+) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff.jpg"
+    shutil.copy(photo, os.fsdecode(name))
+    outcome = run_main(main, run, tmp_path, "--json")
+    assert outcome.code == 0
+    assert os.fsencode(json.loads(outcome.out)["path"]) == name
