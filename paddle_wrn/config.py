@@ -54,12 +54,14 @@ class ModelConfig(Section):
 class InputConfig(Section):
     """What the network sees of a photo."""
 
-    size: PositiveInt = 112
+    size: PositiveInt = 120
     """side of the black-padded square, pixels"""
     mean: Rgb | None = None
     """per-channel mean of pixel values scaled to 0..1; null: measured on the training photos"""
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     """per-channel standard deviation, same scale; null: measured on the training photos"""
+    mirror: bool = True
+    """answer with the mean over a photo and its mirror image, where left and right mean nothing"""
     memory_mb: PositiveInt = 1000
     """decoded photos of one list that may be kept in memory, megabytes; beyond it they are kept on disk"""
 
@@ -103,9 +105,7 @@ class OptimizerConfig(Section):
     nesterov: bool = True
     """Nesterov's momentum for sgd"""
     weight_decay: float = Field(2e-3, ge=0)
-    """L2 penalty (sgd, adam) or decoupled decay (adamw) of convolution and linear weights"""
-    decay_all: bool = False
-    """decay BatchNorm's parameters and biases too, as the papers' own code does"""
+    """L2 penalty (sgd, adam) or decoupled decay (adamw) of all trainable parameters"""
 
 
 class ScheduleConfig(Section):
@@ -130,14 +130,14 @@ class Config(Section):
     """auto, cpu, gpu or gpu:N"""
     seed: int = Field(0, ge=0, lt=2**31)
     """the one source of all randomness"""
-    epochs: PositiveInt = 160
+    epochs: PositiveInt = 140
     """passes over the training photos"""
     batch_size: PositiveInt = 32
     """photos per step"""
+    drop_last: bool = True
+    """leave out the last, smaller batch of an epoch: BatchNorm learns little good from a handful of photos"""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """share of the target spread evenly over all classes"""
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    """decay per step of the moving average of the weights that is evaluated and kept; 0: none"""
     selection: Literal["best", "last"] = "best"
     """which epoch is kept: the best on the validation photos, or the last"""
     amp: bool = False

@@ -265,20 +265,33 @@ def measure_mean_std(images: NDArray[np.uint8]) -> tuple[Rgb, Rgb]:
     return tuple(mean.tolist()), tuple(np.where(std > 1e-6, std, 1.0).tolist())
 
 
+def steps_per_epoch(count: int, batch_size: int, drop_last: bool) -> int:
+    """Return the number of batches of an epoch; there is always one.
+
+    Args:
+        count: number of photos.
+        batch_size: photos per step.
+        drop_last: leave out the photos that do not fill a batch (others in every epoch).
+    """
+    full, rest = divmod(count, batch_size)
+    return full if full and (drop_last or not rest) else full + 1
+
+
 def shuffled_batches(
-    count: int, batch_size: int, seed: int, epoch: int, first: int = 0
+    count: int, batch_size: int, drop_last: bool, seed: int, epoch: int, first: int = 0
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Yield (step, indices) of one epoch; the order depends on seed and epoch alone.
 
     Args:
         count: number of photos.
-        batch_size: photos per step; the last batch of an epoch holds what remains.
+        batch_size: photos per step.
+        drop_last: leave out the last batch if it is smaller.
         seed: of the run.
         epoch: number of the epoch.
         first: step to begin with, when an epoch is continued.
     """
     order = np.random.default_rng([seed, epoch]).permutation(count)
-    for step in range(first, -(-count // batch_size)):
+    for step in range(first, steps_per_epoch(count, batch_size, drop_last)):
         yield step, order[step * batch_size : (step + 1) * batch_size]
 
 

@@ -43,7 +43,11 @@ class Classifier:
         with paddle.no_grad():
             for start in range(0, len(images), BATCH_SIZE):
                 batch = images[start : start + BATCH_SIZE]
-                outputs.append(self.model(paddle.to_tensor(self.preprocessing.normalise(batch))).numpy())
+                inputs = paddle.to_tensor(self.preprocessing.normalise(batch))
+                logits = self.model(inputs)
+                if self.preprocessing.mirror:
+                    logits = (logits + self.model(paddle.flip(inputs, axis=3))) / 2
+                outputs.append(logits.numpy())
                 on_batch(len(batch))
         if training:
             self.model.train()

@@ -1,6 +1,5 @@
-"""How weights move: learning rate, optimizer, moving average."""
+"""How weights move: learning rate and optimizer."""
 
-import copy
 import math
 
 import paddle
@@ -30,44 +29,10 @@ def learning_rate(schedule: ScheduleConfig, peak: float, epoch: float, epochs: i
 
 
 def make_optimizer(config: OptimizerConfig, model: nn.Layer) -> paddle.optimizer.Optimizer:
-    """Build Paddle's optimizer over the trainable parameters.
-
-    Weight decay acts on weights of convolutions and linear layers; on BatchNorm's parameters and biases
-    only with `decay_all`.
-    """
-    trainable = [p for p in model.parameters() if not p.stop_gradient]
-    decayed = [p for p in trainable if config.decay_all or p.ndim > 1]
-    others = [p for p in trainable if not (config.decay_all or p.ndim > 1)]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}]
-    if others:
-        groups.append({"params": others, "weight_decay": 0.0})
+    """Build Paddle's optimizer over the trainable parameters; weight decay acts on all of them."""
+    parameters = [p for p in model.parameters() if not p.stop_gradient]
+    settings = {"learning_rate": config.lr, "parameters": parameters, "weight_decay": config.weight_decay}
     if config.name == "sgd":
-        return paddle.optimizer.Momentum(
-            config.lr, config.momentum, parameters=groups, use_nesterov=config.nesterov
-        )
+        return paddle.optimizer.Momentum(momentum=config.momentum, use_nesterov=config.nesterov, **settings)
     kinds = {"adam": paddle.optimizer.Adam, "adamw": paddle.optimizer.AdamW}
-    return kinds[config.name](config.lr, parameters=groups)
-
-
-class MovingAverage:
-    """An exponential moving average of a network's weights and running statistics.
-
-    Attributes:
-        model: a network of the same build that holds the average.
-    """
-
-    def __init__(self, model: nn.Layer, decay: float) -> None:
-        self.model = copy.deepcopy(model)
-        self._decay = decay
-        self._pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
-
-    @paddle.no_grad()
-    def update(self, steps: int) -> None:
-        """Move towards the current weights; faster at first, when those are still nearly random.
-
-        Args:
-            steps: optimizer steps done so far.
-        """
-        decay = min(self._decay, (1 + steps) / (10 + steps))
-        for average, current in self._pairs:
-            average.set_value(average * decay + current * (1 - decay))
+    return kinds[config.name](**settings)

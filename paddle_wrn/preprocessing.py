@@ -38,6 +38,7 @@ class Preprocessing(BaseModel):
         std: per-channel standard deviation, same scale.
         classes: class names; the position is the label.
         display_names: what to show to people, one per class (the class name where none was given).
+        mirror: whether an answer is the mean over a photo and its mirror image.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -47,6 +48,7 @@ class Preprocessing(BaseModel):
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     classes: tuple[str, ...]
     display_names: tuple[str, ...]
+    mirror: bool = False
 
     @model_validator(mode="after")
     def _one_display_name_a_class(self) -> "Preprocessing":
@@ -110,8 +112,8 @@ def read_image(path: Path | str) -> Image.Image:
 def resize_and_pad(image: Image.Image, size: int) -> Image.Image:
     """Fit a picture into a black square, aspect ratio kept, centred.
 
-    The tutorial's geometry: the longer side becomes `size`, both sides are rounded down (but never
-    below 1 pixel), bicubic.
+    The tutorial's geometry: both sides times size / longer side, rounded down (but never below 1 pixel),
+    bicubic. For a few sizes rounding leaves the longer side 1 pixel short, as it does in the tutorial.
     """
     scale = size / max(image.size)
     width, height = (max(1, int(side * scale)) for side in image.size)

@@ -9,11 +9,19 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from paddle_wrn.checkpoint import Arrays, load_checkpoint, put_weights, save_checkpoint, weights_of
+from paddle_wrn.checkpoint import (
+    Arrays,
+    load_checkpoint,
+    put_weights,
+    read_weights,
+    save_checkpoint,
+    weights_of,
+)
 from paddle_wrn.config import Config
 from paddle_wrn.errors import UserError
 from paddle_wrn.inference import BEST, Classifier
-from paddle_wrn.optimization import MovingAverage
+from paddle_wrn.models import create_model
+from paddle_wrn.optimization import make_optimizer
 from paddle_wrn.preprocessing import Preprocessing
 
 LAST = Path("checkpoints") / "last.safetensors"
@@ -32,8 +40,7 @@ class Progress:
         loss_sum: sum of their losses.
         seconds: time spent so far, in training and validating.
         best_epoch: the epoch whose weights are kept, 0 if none yet.
-        best_acc: its validation accuracy, 0..1.
-        best_loss: its validation loss; decides where accuracies are equal.
+        best_acc: its validation accuracy, 0..1; of equal epochs the latest is kept.
     """
 
     epoch: int = 0
@@ -44,33 +51,29 @@ class Progress:
     seconds: float = 0.0
     best_epoch: int = 0
     best_acc: float = -1.0
-    best_loss: float = float("inf")
 
 
 @dataclass
 class TrainingState:
-    """Network, optimizer, average and progress of one run."""
+    """Network, optimizer and progress of one run."""
 
     config: Config
     preprocessing: Preprocessing
     model: nn.Layer
     optimizer: paddle.optimizer.Optimizer
-    average: MovingAverage | None
     scaler: paddle.amp.GradScaler
     progress: Progress
 
     @property
     def classifier(self) -> Classifier:
-        """The network that is evaluated and kept: the moving average if there is one."""
-        return Classifier(self.average.model if self.average else self.model, self.preprocessing)
+        """The network with its contract, as it is evaluated and kept."""
+        return Classifier(self.model, self.preprocessing)
 
     def save(self, run: Path, data_digest: str) -> None:
         """Write `last`; what was `last` becomes `previous`, so one of the two is whole at any moment."""
         optimizer = {k: v for k, v in self.optimizer.state_dict().items() if isinstance(v, paddle.Tensor)}
         arrays = _prefixed("model/", weights_of(self.model))
         arrays |= _prefixed("optimizer/", {k: np.ascontiguousarray(v.numpy()) for k, v in optimizer.items()})
-        if self.average is not None:
-            arrays |= _prefixed("average/", weights_of(self.average.model))
         record = {
             "kind": "training",
             "progress": asdict(self.progress),
@@ -84,14 +87,14 @@ class TrainingState:
         os.replace(waiting, run / LAST)
 
     def save_model(self, run: Path) -> None:
-        """Write `best`: the evaluated weights with all that is needed to use them."""
+        """Write `best`: the weights with all that is needed to use them."""
         record = {
             "kind": "model",
             "model": {"name": self.config.model.name, "options": self.config.model.options},
             "preprocessing": self.preprocessing.model_dump(mode="json"),
             "epoch": self.progress.epoch,
         }
-        save_checkpoint(run / BEST, weights_of(self.classifier.model), record)
+        save_checkpoint(run / BEST, weights_of(self.model), record)
 
     def restore(self, run: Path, data_digest: str) -> list[str]:
         """Continue from `last`, or from `previous` if `last` is damaged.
@@ -126,13 +129,27 @@ class TrainingState:
 
     def _take(self, arrays: Arrays, record: dict[str, Any], file: Path) -> None:
         put_weights(self.model, _without_prefix("model/", arrays), file)
-        if self.average is not None:
-            put_weights(self.average.model, _without_prefix("average/", arrays), file)
         accumulators = _without_prefix("optimizer/", arrays)
         self.optimizer.set_state_dict({name: paddle.to_tensor(value) for name, value in accumulators.items()})
         if record["scaler"]:
             self.scaler.load_state_dict(record["scaler"])
         self.progress = Progress(**record["progress"])
+
+
+def new_state(config: Config, preprocessing: Preprocessing) -> TrainingState:
+    """Build network and optimizer for a configuration, with weights drawn from its seed."""
+    paddle.seed(config.seed)
+    model = create_model(config.model.name, len(preprocessing.classes), **config.model.options)
+    if config.model.weights is not None:
+        put_weights(model, read_weights(config.model.weights), config.model.weights)
+    return TrainingState(
+        config,
+        preprocessing,
+        model,
+        make_optimizer(config.optimizer, model),
+        paddle.amp.GradScaler(enable=config.amp and paddle.get_device().startswith("gpu")),
+        Progress(),
+    )
 
 
 def _prefixed(prefix: str, arrays: Arrays) -> Arrays:

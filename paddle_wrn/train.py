@@ -1,194 +1,44 @@
 """Train a network on the lists that split_data wrote.
 
-Read from the bottom up: main -> train -> _train_run -> train_epoch -> train_step.
-
-Everything random is a function of (seed, epoch, step): the order of the photos, their augmentation and
-dropout. So a checkpoint needs no random states, and a run that was stopped anywhere and resumed ends with
-the same weights, bit for bit, as one that was not.
+Read from the bottom up: main -> train -> _train_run -> _train_epochs; one epoch is in loop.py.
 """
 
-import math
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import paddle
-import paddle.nn.functional as F
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from paddle_wrn import metrics, plots
+from paddle_wrn import plots
 from paddle_wrn.augment import augment
-from paddle_wrn.checkpoint import put_weights, read_weights, weights_of, write_text
+from paddle_wrn.checkpoint import weights_of, write_text
 from paddle_wrn.cli import command, parser
 from paddle_wrn.config import Config, describe_settings, load_config, parse_settings
-from paddle_wrn.console import Stop, log, log_to, stop_signals
+from paddle_wrn.console import log, log_to, stop_signals
 from paddle_wrn.data import (
     DataFolder,
     Photos,
     load_photos,
     measure_mean_std,
-    prepared_ahead,
     read_data_folder,
-    shuffled_batches,
+    steps_per_epoch,
 )
 from paddle_wrn.device import Device, select_device
 from paddle_wrn.errors import UserError
 from paddle_wrn.history import History
-from paddle_wrn.models import create_model
+from paddle_wrn.loop import finish_epoch, refuse_ruined_weights, train_epoch
 from paddle_wrn.models.summary import Summary, summarise
-from paddle_wrn.optimization import MovingAverage, learning_rate, make_optimizer
 from paddle_wrn.preprocessing import Preprocessing
 from paddle_wrn.run_folder import check_run_folder, create_run_folder, stored_config, write_results
-from paddle_wrn.state import LAST, PREVIOUS, Progress, TrainingState
+from paddle_wrn.state import LAST, PREVIOUS, Progress, TrainingState, new_state
 
 SAMPLE_DATA = "data/sample_birds"
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one step needs: images (N, 3, S, S) float32, labels (N,) int64, and dropout's seed."""
-
-    images: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    dropout_seed: int
-
-
-def training_batches(state: TrainingState, photos: Photos) -> Iterator[Batch]:
-    """Yield what remains of the current epoch, shuffled and augmented, each one prepared ahead."""
-    config, progress = state.config, state.progress
-
-    def prepare(step: int, indices: NDArray[np.int64]) -> Batch:
-        rng = np.random.default_rng([config.seed, progress.epoch, step])
-        dropout_seed = int(rng.integers(2**31))
-        images = augment(photos.images[indices], config.augment, rng)
-        return Batch(state.preprocessing.normalise(images), photos.labels[indices], dropout_seed)
-
-    steps = shuffled_batches(len(photos), config.batch_size, config.seed, progress.epoch, progress.step)
-    return prepared_ahead(partial(prepare, step, indices) for step, indices in steps)
-
-
-def train_step(state: TrainingState, batch: Batch) -> None:
-    """Take one optimizer step and count it in `state.progress`.
-
-    Raises:
-        UserError: the loss is not finite.
-    """
-    progress = state.progress
-    paddle.seed(batch.dropout_seed)
-    with paddle.amp.auto_cast(enable=state.scaler.is_enable()):
-        logits = state.model(paddle.to_tensor(batch.images))
-    logits = logits.astype("float32")
-    labels = paddle.to_tensor(batch.labels)
-    loss = F.cross_entropy(logits, labels, label_smoothing=state.config.label_smoothing)
-    if not math.isfinite(loss.item()):
-        raise _diverged(state, progress.step + 1, f"the loss is {loss.item()}")
-    state.scaler.scale(loss).backward()
-    state.scaler.step(state.optimizer)
-    state.scaler.update()
-    state.optimizer.clear_grad()
-    progress.step += 1
-    progress.seen += len(batch.labels)
-    progress.correct += int((logits.numpy().argmax(axis=1) == batch.labels).sum())
-    progress.loss_sum += loss.item() * len(batch.labels)
-
-
-def train_epoch(state: TrainingState, photos: Photos, stop: Stop, bar: "tqdm[Any]") -> None:
-    """Train to the end of the epoch, or until `stop` is set."""
-    config, progress = state.config, state.progress
-    steps = steps_per_epoch(len(photos), config.batch_size)
-    state.model.train()
-    for batch in training_batches(state, photos):
-        moment = progress.epoch + (progress.step + 0.5) / steps
-        state.optimizer.set_lr(learning_rate(config.schedule, config.optimizer.lr, moment, config.epochs))
-        train_step(state, batch)
-        if state.average is not None:
-            state.average.update(progress.epoch * steps + progress.step)
-        bar.update(len(batch.labels))
-        bar.set_postfix(
-            loss=f"{progress.loss_sum / progress.seen:.3f}", acc=f"{progress.correct / progress.seen:.3f}"
-        )
-        if stop.signal is not None:
-            return
-
-
-def _diverged(state: TrainingState, step: int, what: str) -> UserError:
-    return UserError(
-        f"epoch {state.progress.epoch + 1}, step {step}: {what}; "
-        f"train with a lower --optimizer.lr (it was {state.config.optimizer.lr:g})"
-    )
-
-
-def _refuse_ruined_weights(state: TrainingState) -> None:
-    """Raise `UserError` if the last step, whose loss nobody sees before it is saved, left no numbers."""
-    if not all(bool(paddle.isfinite(value).all()) for value in state.model.state_dict().values()):
-        raise _diverged(state, state.progress.step, "the weights are not finite")
-
-
-def steps_per_epoch(photos: int, batch_size: int) -> int:
-    """Return the number of steps of one epoch; the last may have fewer photos."""
-    return -(-photos // batch_size)
-
-
-def finish_epoch(state: TrainingState, val: Photos | None) -> tuple[dict[str, Any], bool]:
-    """Validate, close the epoch in `state.progress` and judge it.
-
-    Returns:
-        The epoch's line of the history, and whether its weights are the ones to keep.
-
-    Raises:
-        UserError: the validation loss is not finite.
-    """
-    progress = state.progress
-    epoch = {
-        "epoch": progress.epoch + 1,
-        "lr": state.optimizer.get_lr(),
-        "train_loss": progress.loss_sum / progress.seen,
-        "train_acc": progress.correct / progress.seen,
-        "val_loss": None,
-        "val_acc": None,
-    }
-    keep = val is None or state.config.selection == "last"
-    if val is not None:
-        logits = state.classifier.logits(val.images)
-        epoch["val_loss"] = metrics.cross_entropy(logits, val.labels)
-        if not math.isfinite(epoch["val_loss"]):
-            raise _diverged(state, progress.step, f"the validation loss is {epoch['val_loss']}")
-        epoch["val_acc"] = metrics.accuracy(logits, val.labels)
-        better = (epoch["val_acc"], -epoch["val_loss"]) > (progress.best_acc, -progress.best_loss)
-        keep = keep or better
-        if keep:
-            progress.best_acc, progress.best_loss = epoch["val_acc"], epoch["val_loss"]
-    progress.epoch += 1
-    progress.step = progress.seen = progress.correct = 0
-    progress.loss_sum = 0.0
-    if keep:
-        progress.best_epoch = progress.epoch
-    return epoch, keep
-
-
-def new_state(config: Config, preprocessing: Preprocessing) -> TrainingState:
-    """Build network, optimizer and average for a configuration, with weights drawn from its seed."""
-    paddle.seed(config.seed)
-    model = create_model(config.model.name, len(preprocessing.classes), **config.model.options)
-    if config.model.weights is not None:
-        put_weights(model, read_weights(config.model.weights), config.model.weights)
-    return TrainingState(
-        config,
-        preprocessing,
-        model,
-        make_optimizer(config.optimizer, model),
-        MovingAverage(model, config.ema) if config.ema else None,
-        paddle.amp.GradScaler(enable=config.amp and paddle.get_device().startswith("gpu")),
-        Progress(),
-    )
 
 
 def train(
@@ -216,8 +66,10 @@ def train(
         UserError: whatever is wrong with the configuration, the lists, the photos or the folder.
     """
     changes = dict(settings or {}) | ({} if data is None else {"data": str(data)})
-    if resume and output is not None and config is None and not changes:
+    if resume and output is not None and config is None:
         config = stored_config(Path(output))
+        if config is None and not changes:
+            raise UserError(f"{output}: holds no run to resume; give the --data or --config it began with")
     resolved = load_config(config, changes)
     stem = Path(config).stem if isinstance(config, (str, Path)) else "birds"
     run = Path(output) if output is not None else Path("runs") / f"{Path(resolved.data).name}-{stem}"
@@ -249,6 +101,7 @@ def _preprocessing(config: Config, folder: DataFolder, train: Photos) -> Preproc
         size=config.input.size,
         mean=mean,
         std=std,
+        mirror=config.input.mirror,
         classes=folder.classes.names,
         display_names=folder.classes.display_names,
     )
@@ -286,19 +139,20 @@ def _train_epochs(
 ) -> None:
     config, progress = state.config, state.progress
     histogram_every = max(1, config.epochs // 10)
-    total = config.epochs * len(photos)
-    done = progress.epoch * len(photos) + progress.seen
-    bar = tqdm(total=total, initial=done, unit="photo", desc="training", leave=False,
+    steps = steps_per_epoch(len(photos), config.batch_size, config.drop_last)
+    an_epoch = min(len(photos), steps * config.batch_size)  # photos
+    done = progress.epoch * an_epoch + progress.seen
+    bar = tqdm(total=config.epochs * an_epoch, initial=done, unit="photo", desc="training", leave=False,
                disable=not sys.stderr.isatty())  # fmt: skip
     with bar, stop_signals() as stop:
         while progress.epoch < config.epochs:
             began, seen_before = time.perf_counter(), progress.seen
             try:
                 train_epoch(state, photos, stop, bar)
-                _refuse_ruined_weights(state)
+                refuse_ruined_weights(state)
                 trained = time.perf_counter() - began
                 seen = progress.seen
-                finished = finish_epoch(state, val) if seen == len(photos) else None
+                finished = finish_epoch(state, val) if progress.step == steps else None
             except UserError as error:
                 raise UserError(f"{error}; the last good checkpoint is {_last_good(run)}") from None
             if finished is not None:

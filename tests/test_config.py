@@ -22,7 +22,10 @@ def yaml_file(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_defaults_are_the_recipe_for_birds() -> None:
-    assert load_config(CONFIGS / "birds.yaml") == Config() == load_config()
+    config = load_config(CONFIGS / "birds.yaml")
+
+    assert config == Config() == load_config()
+    assert (config.epochs, config.input.mirror, config.drop_last) == (140, True, True)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -59,7 +62,7 @@ def test_the_tutorials_recipe_is_the_tutorials() -> None:
     assert (config.schedule.name, config.schedule.warmup) == ("constant", 0)
     assert (config.augment.flip_horizontal, config.augment.flip_vertical) == (0.5, 0.5)
     assert (config.augment.crop_size, config.augment.shift, config.augment.colour) == (None, 0, 0)
-    assert (config.label_smoothing, config.ema, config.amp) == (0, 0, False)
+    assert (config.label_smoothing, config.amp, config.drop_last, config.input.mirror) == (0, *[False] * 3)
 
 
 def test_the_papers_recipe_is_the_papers() -> None:
@@ -74,7 +77,8 @@ def test_the_papers_recipe_is_the_papers() -> None:
         (60, 120, 160),
         0.2,
     )
-    assert (config.schedule.warmup, config.label_smoothing, config.ema) == (0, 0, 0)
+    assert (config.schedule.warmup, config.label_smoothing) == (0, 0)
+    assert (config.drop_last, config.input.mirror) == (False, False)
     assert (config.augment.shift, config.augment.shift_fill) == (4, "reflect")
     assert config.input.mean == pytest.approx([v / 255 for v in (125.3, 123.0, 113.9)], abs=1e-4)
     assert config.input.std == pytest.approx([v / 255 for v in (63.0, 62.1, 66.7)], abs=1e-4)
@@ -167,9 +171,8 @@ def nested(name: str) -> dict[str, object]:
         ("seed", -1),
         ("seed", 2**31),
         ("label_smoothing", 1.0),
-        ("ema", 1.0),
-        ("ema", -0.1),
         ("selection", "first"),
+        ("drop_last", "perhaps"),
         ("amp", "perhaps"),
         ("data", 5),
         ("model.name", 3),
@@ -178,6 +181,7 @@ def nested(name: str) -> dict[str, object]:
         ("input.size", 0),
         ("input.size", "32px"),
         ("input.mean", [0.5, 0.5]),
+        ("input.mirror", "left"),
         ("augment.crop_scale", 0),
         ("augment.crop_scale", 1.1),
         ("augment.crop_size", 0),

@@ -1,6 +1,10 @@
 """Tests of the lists, of decoding them and of the order of batches."""
 
 import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +16,12 @@ from paddle_wrn.data import (
     DataFolder,
     load_photos,
     measure_mean_std,
+    prepared_ahead,
     read_classes,
     read_data_folder,
     read_list,
     shuffled_batches,
+    steps_per_epoch,
 )
 from paddle_wrn.errors import UserError
 from paddle_wrn.preprocessing import read_image, resize_and_pad
@@ -326,8 +332,11 @@ def test_a_channel_without_contrast_is_not_divided_by_zero() -> None:
 # --- batches
 
 
-def batches(*arguments: int, **options: int) -> list[tuple[int, list[int]]]:
-    return [(step, indices.tolist()) for step, indices in shuffled_batches(*arguments, **options)]
+def batches(
+    count: int, batch_size: int, drop_last: bool = False, **options: int
+) -> list[tuple[int, list[int]]]:
+    found = shuffled_batches(count, batch_size, drop_last, **options)
+    return [(step, indices.tolist()) for step, indices in found]
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(10, 3), (9, 3), (1, 5), (5, 5), (7, 1), (100, 32)])
@@ -338,6 +347,30 @@ def test_each_photo_comes_once_an_epoch(count: int, batch_size: int) -> None:
     assert sorted(index for _, indices in found for index in indices) == list(range(count))
     assert all(len(indices) == batch_size for _, indices in found[:-1])
     assert len(found[-1][1]) == (count % batch_size or batch_size)
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "steps", "full_steps"),
+    [(10, 3, 4, 3), (9, 3, 3, 3), (1, 5, 1, 1), (4, 5, 1, 1), (5, 5, 1, 1), (6, 5, 2, 1), (7, 1, 7, 7)],
+)
+def test_a_smaller_last_batch_is_left_out_unless_it_is_the_only_one(
+    count: int, batch_size: int, steps: int, full_steps: int
+) -> None:
+    whole = batches(count, batch_size, drop_last=False, seed=4, epoch=2)
+
+    assert len(whole) == steps == steps_per_epoch(count, batch_size, drop_last=False)
+    assert full_steps == steps_per_epoch(count, batch_size, drop_last=True)
+    assert batches(count, batch_size, drop_last=True, seed=4, epoch=2) == whole[:full_steps]
+
+
+def test_each_epoch_leaves_out_others() -> None:
+    seen = [
+        {index for _, indices in batches(10, 4, drop_last=True, seed=0, epoch=epoch) for index in indices}
+        for epoch in range(20)
+    ]
+
+    assert {len(indices) for indices in seen} == {8}
+    assert set.union(*seen) == set(range(10)) != set.intersection(*seen)
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
@@ -357,6 +390,90 @@ def test_the_order_does_not_depend_on_the_batch_size() -> None:
     assert order(3) == order(20) != list(range(20))
 
 
+@pytest.mark.parametrize("drop_last", [True, False])
 @pytest.mark.parametrize("first", range(8))
-def test_an_epoch_can_be_continued_at_any_step(first: int) -> None:
-    assert batches(50, 8, seed=1, epoch=3, first=first) == batches(50, 8, seed=1, epoch=3)[first:]
+def test_an_epoch_can_be_continued_at_any_step(first: int, drop_last: bool) -> None:
+    whole = batches(50, 8, drop_last, seed=1, epoch=3)
+
+    assert batches(50, 8, drop_last, seed=1, epoch=3, first=first) == whole[first:]
+
+
+# --- preparing ahead
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 9])
+def test_what_is_prepared_comes_in_order(count: int) -> None:
+    def job(number: int) -> int:
+        time.sleep(0.003 * (number % 3))
+        return number
+
+    assert list(prepared_ahead(partial(job, number) for number in range(count))) == list(range(count))
+
+
+def test_the_next_job_runs_while_the_caller_works() -> None:
+    begun = [threading.Event() for _ in range(3)]
+    threads = []
+
+    def job(number: int) -> int:
+        threads.append(threading.current_thread())
+        begun[number].set()
+        return number
+
+    for number in prepared_ahead(partial(job, number) for number in range(3)):
+        for event in begun[: number + 2]:
+            assert event.wait(10)  # the caller still works on `number`
+    assert threading.main_thread() not in threads
+
+
+def test_no_more_than_the_next_job_is_prepared() -> None:
+    asked: list[int] = []
+
+    def jobs() -> Iterator[Callable[[], int]]:
+        for number in range(9):
+            asked.append(number)
+            yield partial(int, number)
+
+    results = prepared_ahead(jobs())
+
+    assert asked == []
+    assert [next(results), list(asked)] == [0, [0, 1]]
+    assert [next(results), list(asked)] == [1, [0, 1, 2]]
+
+
+@pytest.mark.parametrize("bad", [0, 1, 4])
+def test_an_error_while_preparing_reaches_the_caller_in_its_turn(bad: int) -> None:
+    def job(number: int) -> int:
+        if number == bad:
+            raise UserError(f"job {number}")
+        return number
+
+    results = prepared_ahead(partial(job, number) for number in range(5))
+
+    assert [next(results) for _ in range(bad)] == list(range(bad))
+    with pytest.raises(UserError, match=f"^job {bad}$"):
+        next(results)
+    assert list(results) == []
+
+
+@pytest.mark.parametrize("way", ["break", "error", "close"])
+def test_stopping_early_ends_the_thread(way: str) -> None:
+    done: list[int] = []
+    before = threading.active_count()
+
+    def use() -> None:
+        results = prepared_ahead(partial(done.append, number) for number in range(1000))
+        for _ in results:
+            if way == "break":
+                break
+            if way == "error":
+                raise KeyboardInterrupt
+            results.close()  # type: ignore[attr-defined]
+
+    user = threading.Thread(target=use)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "excepthook", lambda _: None)
+        user.start()
+        user.join(10)
+    assert not user.is_alive()
+    assert len(done) <= 2
+    assert threading.active_count() == before

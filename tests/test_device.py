@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +147,18 @@ def test_the_users_number_of_threads_holds_for_paddle_too() -> None:
     environment = {"OMP_NUM_THREADS": "1"}
     prepare_environment(environment)
     assert environment["FLAGS_paddle_num_threads"] == "1"
+
+
+def test_what_paddle_tells_its_own_developers_is_not_shown() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare_environment({})
+        warnings.warn("No ccache found. Please be aware that recompiling ...", UserWarning, stacklevel=1)
+        warnings.warn(
+            "When training, we now always track global mean and variance.", UserWarning, stacklevel=1
+        )
+        with pytest.raises(UserWarning, match="for everybody"):
+            warnings.warn("for everybody", UserWarning, stacklevel=1)
 
 
 @pytest.mark.parametrize("amd", [True, False])

@@ -3,14 +3,15 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from conftest import RunMain
+from numpy.typing import NDArray
 from PIL import Image
 
-from paddle_wrn import inference
+from paddle_wrn import inference, plots
 from paddle_wrn.data import read_data_folder
 from paddle_wrn.evaluate import evaluate, main
 from paddle_wrn.inference import load_classifier
@@ -36,6 +37,12 @@ def trained(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing, which takes longer than all else."""
+    monkeypatch.setattr(plots, "save", lambda figure, path: None)
+
+
+@pytest.fixture
 def run(trained: Path, tmp_path: Path) -> Path:
     """Return a copy of a finished run, elsewhere."""
     return shutil.copytree(trained, tmp_path / "run")
@@ -56,6 +63,7 @@ def confusion_by_hand(run: Path, data_folder: Path, split: str) -> list[list[int
     return confusion.tolist()
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(("split", "images"), [("train", 24), ("val", 6), ("test", 6)])
 def test_figures_equal_a_count_by_hand(split: str, images: int, run: Path, data_folder: Path) -> None:
     scores = evaluate(run, split=split)
@@ -65,12 +73,14 @@ def test_figures_equal_a_count_by_hand(split: str, images: int, run: Path, data_
     assert scores["accuracy"] == np.trace(by_hand) / images
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_figures_are_those_of_training(run: Path) -> None:
     trained = json.loads((run / "metrics.json").read_text("utf-8"))
     assert evaluate(run, split="test") == trained["test"]
     assert evaluate(run, split="val") == trained["val"]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_remainder_batch_counts_like_the_others(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluate(run, split="train")
     monkeypatch.setattr(inference, "BATCH_SIZE", 7)
@@ -87,11 +97,82 @@ def test_command_prints_a_table_and_writes_it_down(run: Path, run_main: RunMain)
     assert "top-2 accuracy" in outcome.out
     for name in ("Blue Disc (蓝圆)", "Green", "红 三角 (Red Triangle)"):
         assert any(line.endswith(f"  {name}") for line in outcome.out.splitlines())
-    drawn = list((run / "evaluation").glob("val*.png"))
-    assert drawn
-    for file in drawn:
-        with Image.open(file) as picture:
+    written = {file.name: file for file in (run / "evaluation").iterdir()}
+    assert written.keys() == {"val.json", "val_confusion.png", "val_photos.png"}
+    for name in ("val_confusion.png", "val_photos.png"):
+        with Image.open(written[name]) as picture:
+            assert picture.format == "PNG"
             picture.load()
+
+
+class Sheet(NamedTuple):
+    """What the picture of photos was to show."""
+
+    images: Any
+    captions: list[str]
+    wrong: list[bool]
+
+
+def sheet_of(
+    logits: NDArray[np.float32], run: Path, list_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> Sheet:
+    """Return the sheet that is drawn of a list when the network says `logits`."""
+    sheets: list[Sheet] = []
+    monkeypatch.setattr(inference.Classifier, "logits", lambda *_: logits)
+    monkeypatch.setattr(plots, "photo_sheet", lambda *given: sheets.append(Sheet(*given)))
+    monkeypatch.setattr(plots, "cjk_font", lambda: "SimHei")
+    evaluate(run, list_file=list_file)
+    (sheet,) = sheets
+    return sheet
+
+
+def logits_for(predicted: list[int], confidence: list[float]) -> NDArray[np.float32]:
+    """Return logits of three classes that make these predictions with these probabilities."""
+    rows = np.tile((1 - np.array(confidence)[:, None]) / 2, (1, 3))
+    rows[np.arange(len(predicted)), predicted] = confidence
+    return np.log(rows).astype(np.float32)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_photos_drawn_are_confident_errors_then_doubtful_right_answers(
+    run: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    #  true       0    0    1    1    2    2
+    predicted = [0, 1, 1, 2, 2, 0]
+    confidence = [0.9, 0.5, 0.4, 0.8, 0.6, 0.5]
+
+    sheet = sheet_of(logits_for(predicted, confidence), run, data_folder / "val.txt", monkeypatch)
+
+    assert sheet.captions == [
+        *("Red Triangle 80%\nis Green", "Green 50%\nis 蓝圆", "蓝圆 50%\nis Red Triangle"),
+        *("Green 40%\n", "Red Triangle 60%\n", "蓝圆 90%\n"),
+    ]
+    assert sheet.wrong == [True] * 3 + [False] * 3
+    paths = read_data_folder(data_folder).split("val").paths
+    contract = load_classifier(run).preprocessing
+    expected = [contract.load(paths[i]) for i in (3, 1, 5, 2, 4, 0)]
+    np.testing.assert_array_equal(sheet.images, expected)
+
+
+@pytest.mark.usefixtures("no_figures")
+@pytest.mark.parametrize("wrong", [30, 10, 0])
+def test_no_more_than_24_photos_are_drawn(
+    wrong: int, run: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = sorted(photo_folder.rglob("*.jpg"))
+    (tmp_path / "all.txt").write_text("".join(f"{photo} 0\n" for photo in every), "utf-8")
+    confidence = np.random.default_rng(0).permutation(np.linspace(0.4, 0.95, 36))
+    predicted = [1] * wrong + [0] * (36 - wrong)
+
+    sheet = sheet_of(logits_for(predicted, confidence.tolist()), run, tmp_path / "all.txt", monkeypatch)
+
+    shown_wrong = min(wrong, 24)
+    shares = sorted(confidence[:wrong], reverse=True) + sorted(confidence[wrong:])
+    assert len(sheet.images) == len(sheet.captions) == 24
+    assert sheet.wrong == [True] * shown_wrong + [False] * (24 - shown_wrong)
+    assert [caption.split("%")[0].split()[-1] for caption in sheet.captions] == [
+        f"{100 * share:.0f}" for share in shares[:24]
+    ]
 
 
 def test_any_list_can_be_scored(run: Path, data_folder: Path, photo_folder: Path, tmp_path: Path) -> None:
@@ -99,7 +180,8 @@ def test_any_list_can_be_scored(run: Path, data_folder: Path, photo_folder: Path
     (tmp_path / "绿.txt").write_text("".join(lines), "utf-8")
     scores = evaluate(run, list_file=tmp_path / "绿.txt")
     assert scores["images"] == scores["per_class"][1]["images"] == 12
-    assert (run / "evaluation" / "绿.json").is_file()
+    written = {file.name for file in (run / "evaluation").iterdir()}
+    assert written == {"绿.json", "绿_confusion.png", "绿_photos.png"}
     assert evaluate(run, list_file=data_folder / "val.txt") == evaluate(run, split="val")
 
 

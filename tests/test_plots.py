@@ -167,6 +167,47 @@ def test_the_chinese_font_is_one_that_is_installed(
     assert plots.cjk_font.__wrapped__() == found
 
 
+def photos(count: int) -> plots.Images:
+    return np.stack([np.full((5, 5, 3), value, np.uint8) for value in range(count)])
+
+
+@pytest.mark.usefixtures("any_font")
+def test_a_sheet_shows_each_photo_with_its_caption() -> None:
+    captions = ["Green 99%\nis Blue Disc", "Green 41%\n", "Blue Disc 52%\n"]
+
+    figure = plots.photo_sheet(photos(3), captions, [True, False, False], columns=2)
+
+    first, second, third, empty = figure.axes
+    for value, (axes, caption) in enumerate(zip((first, second, third), captions, strict=True)):
+        np.testing.assert_array_equal(axes.images[0].get_array(), photos(3)[value])
+        assert axes.get_title() == caption
+    colours = [to_hex(axes.title.get_color()).upper() for axes in (first, second, third)]
+    assert colours == [plots.ORANGE, "#000000", "#000000"]
+    assert (list(empty.images), empty.get_title()) == ([], "")
+    assert not any(axes.axison for axes in figure.axes)  # nobody needs pixel numbers
+
+
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (5, 1), (6, 1), (7, 2), (24, 4)])
+def test_a_sheet_of_any_number_of_photos_is_as_wide_and_as_high_as_it_needs(count: int, rows: int) -> None:
+    figure = plots.photo_sheet(photos(count), ["a\n"] * count, [False] * count)
+
+    assert len([axes for axes in figure.axes if axes.images]) == count
+    assert tuple(figure.get_size_inches()) == pytest.approx((9.6, 2.05 * rows))
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_a_sheet_is_a_picture(count: int, tmp_path: Path) -> None:
+    figure = plots.photo_sheet(photos(count) + 100, ["蕉林莺 50%\nis Cockatoo"] * count, [True] * count)
+
+    plots.save(figure, tmp_path / "photos.png")
+
+    with Image.open(tmp_path / "photos.png") as picture:
+        assert picture.width == 1382  # 9.6 inches at 144 dpi
+        drawn = np.asarray(picture.convert("RGB"))
+    grey = (drawn == drawn[..., :1]).all(2) & (drawn[..., 0] >= 100) & (drawn[..., 0] < 107)
+    assert grey.mean() > 0.4 * count / (6 * -(-count // 6))
+
+
 def test_a_picture_is_written_the_same_each_time(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         plots.save(plots.curves(HISTORY, 2), tmp_path / name)

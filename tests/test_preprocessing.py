@@ -419,6 +419,7 @@ def test_the_contract_survives_json() -> None:
         {"mean": (0.1, 0.2)},
         {"classes": ("Cockatoo",)},
         {"display_names": ()},
+        {"mirror": "left"},
         {"colour": "red"},
     ],
 )
@@ -427,10 +428,18 @@ def test_a_contract_that_makes_no_sense_is_refused(change: dict[str, object]) ->
         Preprocessing.model_validate(CONTRACT.model_dump() | change)
 
 
-@pytest.mark.parametrize("field", Preprocessing.model_fields)
+@pytest.mark.parametrize("field", sorted(Preprocessing.model_fields.keys() - {"mirror"}))
 def test_a_contract_with_a_hole_is_refused(field: str) -> None:
     with pytest.raises(ValidationError, match=field):
         Preprocessing.model_validate({k: v for k, v in CONTRACT.model_dump().items() if k != field})
+
+
+def test_a_contract_that_says_nothing_of_mirror_images_wants_none() -> None:
+    content = CONTRACT.model_dump()
+    del content["mirror"]
+
+    assert Preprocessing.model_validate(content).mirror is False
+    assert Preprocessing.model_validate(content | {"mirror": True}).mirror is True
 
 
 def test_the_contract_cannot_be_changed() -> None:

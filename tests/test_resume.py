@@ -20,8 +20,9 @@ import pytest
 from conftest import RunMain
 from visualdl import LogReader
 
-from paddle_wrn import train as training
+from paddle_wrn import loop
 from paddle_wrn.checkpoint import load_checkpoint
+from paddle_wrn.config import load_config
 from paddle_wrn.errors import UserError
 from paddle_wrn.train import main, train
 
@@ -29,6 +30,7 @@ from paddle_wrn.train import main, train
 TINY: dict[str, Any] = {
     "epochs": 3,
     "batch_size": 7,
+    "drop_last": False,
     "model.name": "wrn_10_1",
     "model.options": {"strides": [2, 1, 2, 2]},
     "input.size": 16,
@@ -36,8 +38,9 @@ TINY: dict[str, Any] = {
     "schedule.warmup": 0.2,
 }
 RECIPES = {
-    "sgd": TINY | {"ema": 0.9, "model.options.drop_rate": 0.3},
-    "adam": TINY | {"ema": 0.0, "optimizer.name": "adam", "optimizer.lr": 0.01},
+    "sgd": TINY | {"model.options.drop_rate": 0.3},
+    # four steps of 5; the 4 photos that are left do not come, others in every epoch
+    "adam": TINY | {"optimizer.name": "adam", "optimizer.lr": 0.01, "batch_size": 5, "drop_last": True},
 }
 SHORT = RECIPES["sgd"] | {"epochs": 2}
 LONG = RECIPES["sgd"] | {"epochs": 40}  # a second or two: time enough to be killed
@@ -88,7 +91,7 @@ def curve(run: Path) -> list[dict[str, Any]]:
 
 def signal_after(monkeypatch: pytest.MonkeyPatch, steps: int, number: int = signal.SIGINT) -> None:
     """Send this process a signal in the middle of a step, once."""
-    step, done = training.train_step, []
+    step, done = loop.train_step, []
 
     def signalling_step(*args: Any) -> None:
         done.append(1)
@@ -96,7 +99,7 @@ def signal_after(monkeypatch: pytest.MonkeyPatch, steps: int, number: int = sign
             os.kill(os.getpid(), number)
         step(*args)
 
-    monkeypatch.setattr(training, "train_step", signalling_step)
+    monkeypatch.setattr(loop, "train_step", signalling_step)
 
 
 def words(settings: dict[str, Any]) -> list[str]:
@@ -177,7 +180,7 @@ def test_a_signal_saves_and_says_how_to_resume(
 def test_a_second_signal_acts_at_once(
     uninterrupted: Uninterrupted, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, done = training.train_step, []
+    step, done = loop.train_step, []
 
     def impatient(*args: Any) -> None:
         done.append(1)
@@ -187,7 +190,7 @@ def test_a_second_signal_acts_at_once(
         step(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "train_step", impatient)
+        patch.setattr(loop, "train_step", impatient)
         with pytest.raises(KeyboardInterrupt):
             train(data=data_folder, output=tmp_path / "run", settings=RECIPES["sgd"])
     progress = load_checkpoint(tmp_path / "run" / LAST, "training")[1]["progress"]
@@ -405,6 +408,34 @@ def test_resume_of_nothing_starts(
     assert_same_end(tmp_path / "run", uninterrupted("adam"))
 
 
+def test_resume_of_nothing_starts_with_a_configuration(
+    uninterrupted: Uninterrupted, data_folder: Path, tmp_path: Path, run_main: RunMain
+) -> None:
+    config = load_config(None, SHORT | {"data": str(data_folder)})
+    (tmp_path / "my.yaml").write_text(config.to_yaml(), "utf-8")
+    outcome = run_main(main, "--resume", "--config", tmp_path / "my.yaml", "--output", tmp_path / "run")
+    assert outcome.code == 0
+    assert "resumed" not in outcome.out
+    assert_same_end(tmp_path / "run", uninterrupted("short"))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda run: None, Path.mkdir, Path.touch, lambda run: (run.mkdir(), (run / "thesis.txt").touch())],
+    ids=["missing", "empty", "file", "other files"],
+)
+def test_resume_of_nothing_with_nothing_else_is_refused(
+    make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_main: RunMain
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where no sample birds may be drawn either
+    make(tmp_path / "run")
+    before = sorted(tmp_path.rglob("*"))
+    outcome = run_main(main, "--resume", "--output", tmp_path / "run")
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {tmp_path / 'run'}: holds no run to resume; give the --data or")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_resume_of_a_finished_run_is_harmless(uninterrupted: Uninterrupted, tmp_path: Path) -> None:
     shutil.copytree(uninterrupted("sgd"), tmp_path / "run")
     before = (tmp_path / "run" / "history.jsonl").read_bytes()
@@ -438,6 +469,44 @@ def test_resume_with_another_configuration_is_refused_by_name(
     assert f"{run}: was trained with another configuration ({complaint}" in outcome.err
     assert outcome.err.count(" was ") == 2  # "was trained", and the one setting that differs
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--seed", "5"), "seed was 0, now 5"),
+        (("--data", "elsewhere"), "data was '{data}', now 'elsewhere'"),
+        (("--model.options.drop_rate=0.1",), "model.options was"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_resume_takes_the_stored_configuration_as_its_base(
+    words: tuple[str, ...],
+    complaint: str,
+    uninterrupted: Uninterrupted,
+    data_folder: Path,
+    run_main: RunMain,
+) -> None:
+    run = uninterrupted("sgd")
+    outcome = run_main(main, "--resume", "--output", run, *words)
+    assert outcome.code == 2
+    assert f"another configuration ({complaint.format(data=data_folder)}" in outcome.err
+    assert outcome.err.count(" was ") == 2  # "was trained", and the one setting that differs
+
+
+def test_resume_with_nothing_but_another_device_continues(
+    uninterrupted: Uninterrupted,
+    data_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run_main: RunMain,
+) -> None:
+    stop_after(6, "sgd", data_folder, tmp_path / "run", monkeypatch)
+    outcome = run_main(main, "--resume", "--output", tmp_path / "run", "--device", "cpu")
+    assert outcome.code == 0
+    assert "device    cpu (as asked)" in outcome.out
+    assert "resumed   after epoch 1, step 2" in outcome.out
+    assert_same_end(tmp_path / "run", uninterrupted("sgd"))
 
 
 def test_resume_on_another_device_is_allowed(
@@ -517,14 +586,14 @@ def test_a_loss_that_is_not_finite_keeps_a_checkpoint_to_resume_from(
     run_main: RunMain,
 ) -> None:
     run = tmp_path / "run"
-    cross_entropy, done = training.F.cross_entropy, []
+    cross_entropy, done = loop.F.cross_entropy, []
 
     def failing(*args: Any, **options: Any) -> Any:
         done.append(1)
         return cross_entropy(*args, **options) * (float("nan") if len(done) == 6 else 1)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.F, "cross_entropy", failing)
+        patch.setattr(loop.F, "cross_entropy", failing)
         outcome = run_main(main, "--data", data_folder, "--output", run, *words(RECIPES["sgd"]))
     assert outcome.code == 2
     assert "epoch 2, step 2: the loss is nan" in outcome.err

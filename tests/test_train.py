@@ -15,8 +15,7 @@ from conftest import RunMain
 from PIL import Image
 from visualdl import LogReader
 
-from paddle_wrn import inference
-from paddle_wrn import train as training
+from paddle_wrn import inference, loop
 from paddle_wrn.checkpoint import load_checkpoint, read_weights
 from paddle_wrn.config import load_config
 from paddle_wrn.data import load_photos, measure_mean_std, read_classes, read_data_folder
@@ -31,7 +30,7 @@ from paddle_wrn.train import main, train
 TINY: dict[str, Any] = {
     "epochs": 3,
     "batch_size": 7,
-    "ema": 0.0,
+    "drop_last": False,
     "model.name": "wrn_10_1",
     "model.options": {"strides": [2, 1, 2, 2]},
     "input.size": 16,
@@ -102,6 +101,23 @@ def test_preprocessing_is_that_of_the_checkpoint_and_measured_on_the_training_ph
     photos = load_photos(read_data_folder(data_folder).train, 16)
     assert (stored.mean, stored.std) == measure_mean_std(photos.images)
     assert stored.display_names == ("蓝圆", "Green", "Red Triangle")
+    assert stored.mirror is True
+
+
+def test_mirroring_decides_over_answers_and_not_over_weights(
+    data_folder: Path, tmp_path: Path, no_figures: None
+) -> None:
+    last = {"selection": "last", "epochs": 1, "schedule.name": "constant"}
+    for mirror in (True, False):
+        train(
+            data=data_folder, output=tmp_path / str(mirror), settings=TINY | last | {"input.mirror": mirror}
+        )
+    ours, theirs = load_classifier(tmp_path / "True"), load_classifier(tmp_path / "False")
+    assert (ours.preprocessing.mirror, theirs.preprocessing.mirror) == (True, False)
+    (first,), (second,) = read_history(tmp_path / "True"), read_history(tmp_path / "False")
+    assert first["train_loss"] == second["train_loss"]
+    assert first["val_loss"] != second["val_loss"]
+    assert weight_files(tmp_path / "True")[1] == weight_files(tmp_path / "False")[1]
 
 
 def test_history_has_a_line_an_epoch(run: Path) -> None:
@@ -132,7 +148,7 @@ def test_metrics_are_what_the_kept_network_says_photo_by_photo(run: Path, data_f
 
 def test_metrics_name_the_kept_epoch_and_the_circumstances(run: Path) -> None:
     stored = json.loads((run / "metrics.json").read_text("utf-8"))
-    best = max(read_history(run), key=lambda epoch: (epoch["val_acc"], -epoch["val_loss"]))
+    best = max(read_history(run), key=lambda epoch: (epoch["val_acc"], epoch["epoch"]))
     assert stored["kept_epoch"] == best["epoch"]
     assert stored["val"]["accuracy"] == best["val_acc"]
     assert stored["val"]["loss"] == pytest.approx(best["val_loss"], rel=1e-5)
@@ -151,6 +167,7 @@ def test_checkpoints_are_a_model_and_a_training_state(run: Path) -> None:
     state, record = load_checkpoint(run / LAST, "training")
     assert record["progress"]["epoch"] == 3
     assert {f"model/{name}" for name in weights} <= state.keys()
+    assert {name.partition("/")[0] for name in state} == {"model", "optimizer"}
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
         *("best.safetensors", "last.safetensors", "previous.safetensors")
     ]
@@ -245,11 +262,17 @@ def test_learns_to_tell_the_shapes_apart(
     assert results["test"]["accuracy"] >= 5 / 6
 
 
+@pytest.mark.parametrize(("drop_last", "sizes"), [(False, [7, 7, 7, 3]), (True, [7, 7, 7])])
 def test_training_accuracy_and_loss_are_over_photos_not_over_batches(
-    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None
+    drop_last: bool,
+    sizes: list[int],
+    data_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_figures: None,
 ) -> None:
     batches = []
-    loss_of = training.F.cross_entropy
+    loss_of = loop.F.cross_entropy
 
     def spy(logits: paddle.Tensor, labels: paddle.Tensor, **options: Any) -> paddle.Tensor:
         loss = loss_of(logits, labels, **options)
@@ -257,12 +280,23 @@ def test_training_accuracy_and_loss_are_over_photos_not_over_batches(
         batches.append((len(labels), float(loss), int(right)))
         return loss
 
-    monkeypatch.setattr(training.F, "cross_entropy", spy)
-    train(data=data_folder, output=tmp_path / "run", settings=TINY | {"epochs": 1})
+    monkeypatch.setattr(loop.F, "cross_entropy", spy)
+    settings = TINY | {"epochs": 1, "drop_last": drop_last, "schedule.name": "constant"}
+    train(data=data_folder, output=tmp_path / "run", settings=settings)
     (epoch,) = read_history(tmp_path / "run")
-    assert [count for count, _, _ in batches] == [7, 7, 7, 3]
-    assert epoch["train_loss"] == pytest.approx(sum(n * loss for n, loss, _ in batches) / 24)
-    assert epoch["train_acc"] == sum(right for _, _, right in batches) / 24
+    assert [count for count, _, _ in batches] == sizes
+    assert epoch["train_loss"] == pytest.approx(sum(n * loss for n, loss, _ in batches) / sum(sizes))
+    assert epoch["train_acc"] == sum(right for _, _, right in batches) / sum(sizes)
+
+
+def test_the_schedule_knows_of_the_steps_that_are_left_out(
+    data_folder: Path, tmp_path: Path, no_figures: None
+) -> None:
+    train(data=data_folder, output=tmp_path / "run", settings=TINY | {"drop_last": True})
+    config = load_config(tmp_path / "run" / "config.yaml")
+    last_steps = [epoch - 1 / 6 for epoch in (1, 2, 3)]  # the middle of the last of three steps
+    expected = [learning_rate(config.schedule, config.optimizer.lr, moment, 3) for moment in last_steps]
+    assert [epoch["lr"] for epoch in read_history(tmp_path / "run")] == pytest.approx(expected)
 
 
 def test_a_remainder_batch_counts_like_the_others_in_validation(
@@ -295,7 +329,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_process_did_before(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"seed": 1}, {"optimizer.name": "adam"}, {"optimizer.name": "adamw"}, {"ema": 0.5},
+    [{"seed": 1}, {"optimizer.name": "adam"}, {"optimizer.name": "adamw"}, {"drop_last": True},
      {"model.options.drop_rate": 0.5}, {"augment.flip_horizontal": 0.0}, {"label_smoothing": 0.0}],
     ids=str,
 )  # fmt: skip
@@ -357,11 +391,11 @@ def test_trains_outside_the_main_thread(
     ("accuracies", "losses", "selection", "kept"),
     [
         ([0.5, 0.7, 0.6], [1.0, 2.0, 0.5], "best", 2),
-        ([0.5, 0.5, 0.5], [1.0, 0.8, 0.9], "best", 2),
-        ([0.5, 0.5, 0.5], [1.0, 1.0, 1.0], "best", 1),
+        ([0.7, 0.7, 0.6], [0.5, 2.0, 0.1], "best", 2),
+        ([0.0, 0.0, 0.0], [1.0, 2.0, 3.0], "best", 3),
         ([0.9, 0.5, 0.5], [0.1, 1.0, 1.0], "last", 3),
     ],
-    ids=["accuracy", "then loss", "then the earliest", "last"],
+    ids=["accuracy", "the latest of equals", "all are equal", "last"],
 )
 def test_the_kept_epoch(
     accuracies: list[float],
@@ -379,7 +413,7 @@ def test_the_kept_epoch(
     )
     left, left_losses = iter(accuracies), iter(losses)
     stand_in = SimpleNamespace(accuracy=lambda *_: next(left), cross_entropy=lambda *_: next(left_losses))
-    monkeypatch.setattr(training, "metrics", stand_in)
+    monkeypatch.setattr(loop, "metrics", stand_in)
     results = train(data=data_folder, output=tmp_path / "run", settings=steady | {"selection": selection})
     assert results["kept_epoch"] == kept
     assert weight_files(tmp_path / "run")[1] == weight_files(tmp_path / "short")[1]
@@ -396,35 +430,6 @@ def test_without_validation_photos_the_last_epoch_is_kept(
     last = load_checkpoint(tmp_path / "run" / LAST, "training")[0]
     for name, weights in load_checkpoint(tmp_path / "run" / BEST, "model")[0].items():
         np.testing.assert_array_equal(weights, last[f"model/{name}"])
-
-
-def test_the_moving_average_is_what_is_kept(data_folder: Path, tmp_path: Path, no_figures: None) -> None:
-    train(data=data_folder, output=tmp_path / "run", settings=TINY | {"ema": 0.9, "selection": "last"})
-    last = load_checkpoint(tmp_path / "run" / LAST, "training")[0]
-    for name, weights in load_checkpoint(tmp_path / "run" / BEST, "model")[0].items():
-        np.testing.assert_array_equal(weights, last[f"average/{name}"])
-    assert not np.array_equal(last["average/fc.weight"], last["model/fc.weight"])
-
-
-def test_the_moving_average_counts_the_steps_of_the_whole_run(
-    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None
-) -> None:
-    step, weights = training.train_step, []
-
-    def spy(state: Any, *batch: Any) -> None:
-        if not weights:
-            weights.append(state.model.fc.weight.numpy().astype(np.float64))
-        step(state, *batch)
-        weights.append(state.model.fc.weight.numpy().astype(np.float64))
-
-    monkeypatch.setattr(training, "train_step", spy)
-    train(data=data_folder, output=tmp_path / "run", settings=TINY | {"ema": 0.5})
-    average = weights[0]
-    for steps, current in enumerate(weights[1:], start=1):
-        decay = min(0.5, (1 + steps) / (10 + steps))  # moves faster at first
-        average = decay * average + (1 - decay) * current
-    last = load_checkpoint(tmp_path / "run" / LAST, "training")[0]
-    np.testing.assert_allclose(last["average/fc.weight"], average, rtol=1e-4, atol=1e-6)
 
 
 def test_settings_are_left_as_they_were_given() -> None:
@@ -609,7 +614,7 @@ def test_weights_that_the_last_step_of_an_epoch_ruined_are_not_saved(
 ) -> None:
     if not with_val:
         (own_lists / "val.txt").unlink()
-    step, steps = training.train_step, []
+    step, steps = loop.train_step, []
 
     def ruin(state: Any, *batch: Any) -> None:
         step(state, *batch)
@@ -617,7 +622,7 @@ def test_weights_that_the_last_step_of_an_epoch_ruined_are_not_saved(
         if len(steps) == 8:
             state.model.fc.bias.set_value(paddle.full([3], float("nan")))
 
-    monkeypatch.setattr(training, "train_step", ruin)
+    monkeypatch.setattr(loop, "train_step", ruin)
     run = tmp_path / "run"
     outcome = run_main(main, "--data", own_lists, "--output", run, *words(TINY))
     assert outcome.code == 2
@@ -633,7 +638,7 @@ def test_a_validation_loss_that_is_not_finite_stops_too(
     data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_main: RunMain
 ) -> None:
     stand_in = SimpleNamespace(cross_entropy=lambda *_: float("inf"), accuracy=lambda *_: 1.0)
-    monkeypatch.setattr(training, "metrics", stand_in)
+    monkeypatch.setattr(loop, "metrics", stand_in)
     outcome = run_main(main, "--data", data_folder, "--output", tmp_path / "run", *words(TINY))
     assert outcome.code == 2
     assert "epoch 1, step 4: the validation loss is inf" in outcome.err

@@ -1,0 +1,142 @@
+"""The training loop: batches, one step, one epoch.
+
+Everything random is a function of (seed, epoch, step): the order of the photos, their augmentation and
+dropout. So a checkpoint needs no random states, and a run that was stopped anywhere and resumed ends with
+the same weights, bit for bit, as one that was not.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from paddle_wrn import metrics
+from paddle_wrn.augment import augment
+from paddle_wrn.console import Stop
+from paddle_wrn.data import Photos, prepared_ahead, shuffled_batches, steps_per_epoch
+from paddle_wrn.errors import UserError
+from paddle_wrn.optimization import learning_rate
+from paddle_wrn.state import TrainingState
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step needs: images (N, 3, S, S) float32, labels (N,) int64, and dropout's seed."""
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    dropout_seed: int
+
+
+def training_batches(state: TrainingState, photos: Photos) -> Iterator[Batch]:
+    """Yield what remains of the current epoch, shuffled and augmented, each one prepared ahead."""
+    config, progress = state.config, state.progress
+
+    def prepare(step: int, indices: NDArray[np.int64]) -> Batch:
+        rng = np.random.default_rng([config.seed, progress.epoch, step])
+        dropout_seed = int(rng.integers(2**31))
+        images = augment(photos.images[indices], config.augment, rng)
+        return Batch(state.preprocessing.normalise(images), photos.labels[indices], dropout_seed)
+
+    batches = shuffled_batches(
+        len(photos), config.batch_size, config.drop_last, config.seed, progress.epoch, progress.step
+    )
+    return prepared_ahead(partial(prepare, step, indices) for step, indices in batches)
+
+
+def train_step(state: TrainingState, batch: Batch) -> None:
+    """Take one optimizer step and count it in `state.progress`.
+
+    Raises:
+        UserError: the loss is not finite.
+    """
+    progress = state.progress
+    paddle.seed(batch.dropout_seed)
+    with paddle.amp.auto_cast(enable=state.scaler.is_enable()):
+        logits = state.model(paddle.to_tensor(batch.images))
+    logits = logits.astype("float32")
+    labels = paddle.to_tensor(batch.labels)
+    loss = F.cross_entropy(logits, labels, label_smoothing=state.config.label_smoothing)
+    if not math.isfinite(loss.item()):
+        raise _diverged(state, progress.step + 1, f"the loss is {loss.item()}")
+    state.scaler.scale(loss).backward()
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.optimizer.clear_grad()
+    progress.step += 1
+    progress.seen += len(batch.labels)
+    progress.correct += int((logits.numpy().argmax(axis=1) == batch.labels).sum())
+    progress.loss_sum += loss.item() * len(batch.labels)
+
+
+def train_epoch(state: TrainingState, photos: Photos, stop: Stop, bar: "tqdm[Any]") -> None:
+    """Train to the end of the epoch, or until `stop` is set."""
+    config, progress = state.config, state.progress
+    steps = steps_per_epoch(len(photos), config.batch_size, config.drop_last)
+    state.model.train()
+    for batch in training_batches(state, photos):
+        moment = progress.epoch + (progress.step + 0.5) / steps
+        state.optimizer.set_lr(learning_rate(config.schedule, config.optimizer.lr, moment, config.epochs))
+        train_step(state, batch)
+        bar.update(len(batch.labels))
+        bar.set_postfix(
+            loss=f"{progress.loss_sum / progress.seen:.3f}", acc=f"{progress.correct / progress.seen:.3f}"
+        )
+        if stop.signal is not None:
+            return
+
+
+def _diverged(state: TrainingState, step: int, what: str) -> UserError:
+    return UserError(
+        f"epoch {state.progress.epoch + 1}, step {step}: {what}; "
+        f"train with a lower --optimizer.lr (it was {state.config.optimizer.lr:g})"
+    )
+
+
+def refuse_ruined_weights(state: TrainingState) -> None:
+    """Raise `UserError` if the last step, whose loss nobody sees before it is saved, left no numbers."""
+    if not all(bool(paddle.isfinite(value).all()) for value in state.model.state_dict().values()):
+        raise _diverged(state, state.progress.step, "the weights are not finite")
+
+
+def finish_epoch(state: TrainingState, val: Photos | None) -> tuple[dict[str, Any], bool]:
+    """Validate, close the epoch in `state.progress` and judge it.
+
+    Returns:
+        The epoch's line of the history, and whether its weights are the ones to keep.
+
+    Raises:
+        UserError: the validation loss is not finite.
+    """
+    progress = state.progress
+    epoch = {
+        "epoch": progress.epoch + 1,
+        "lr": state.optimizer.get_lr(),
+        "train_loss": progress.loss_sum / progress.seen,
+        "train_acc": progress.correct / progress.seen,
+        "val_loss": None,
+        "val_acc": None,
+    }
+    keep = val is None or state.config.selection == "last"
+    if val is not None:
+        logits = state.classifier.logits(val.images)
+        epoch["val_loss"] = metrics.cross_entropy(logits, val.labels)
+        if not math.isfinite(epoch["val_loss"]):
+            raise _diverged(state, progress.step, f"the validation loss is {epoch['val_loss']}")
+        epoch["val_acc"] = metrics.accuracy(logits, val.labels)
+        keep = keep or epoch["val_acc"] >= progress.best_acc
+        if keep:
+            progress.best_acc = epoch["val_acc"]
+    progress.epoch += 1
+    progress.step = progress.seen = progress.correct = 0
+    progress.loss_sum = 0.0
+    if keep:
+        progress.best_epoch = progress.epoch
+    return epoch, keep
