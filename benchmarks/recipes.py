@@ -61,7 +61,9 @@ def table(results: dict[str, list[Any]]) -> str:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photos", type=Path)
     parser.add_argument("--configs", nargs="+", default=["tutorial", "birds"])
     parser.add_argument("--seeds", type=int, default=5)

@@ -42,7 +42,7 @@ def prepare_environment(environment: MutableMapping[str, str] = os.environ) -> N
     Paddle uses one thread unless told otherwise, and the MKL inside its wheel takes a slow path on AMD
     processors. A variable the user has set is left as it is.
     """
-    threads = environment.get("OMP_NUM_THREADS", str(available_cores()))
+    threads = environment.get("OMP_NUM_THREADS") or str(available_cores())
     environment.setdefault("FLAGS_paddle_num_threads", threads)
     if _is_amd():
         environment.setdefault("MKL_DEBUG_CPU_TYPE", "5")

@@ -104,12 +104,12 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str)
     axes = figure.add_subplot()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     positions = range(len(names))
-    axes.set_xticks(positions, names, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(positions, names)
+    axes.set_xticks(positions, names, rotation=40, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(positions, names, parse_math=False)
     if len(names) <= 25:
         for row, column in np.argwhere(counts):
             colour = "white" if shares[row, column] > 0.55 else "black"
@@ -135,7 +135,7 @@ def photo_sheet(images: Images, captions: Sequence[str], wrong: Sequence[bool], 
         axes.axis("off")
     for axes, image, caption, error in zip(grid.flat, images, captions, wrong, strict=False):
         axes.imshow(image, interpolation="lanczos")
-        axes.set_title(caption, fontsize=8, color=ORANGE if error else "black")
+        axes.set_title(caption, fontsize=8, color=ORANGE if error else "black", parse_math=False)
     return figure
 
 

@@ -68,7 +68,7 @@ def train(
     changes = dict(settings or {}) | ({} if data is None else {"data": str(data)})
     if resume and output is not None and config is None:
         config = stored_config(Path(output))
-        if config is None and not changes:
+        if config is None and "data" not in changes:
             raise UserError(f"{output}: holds no run to resume; give the --data or --config it began with")
     resolved = load_config(config, changes)
     stem = Path(config).stem if isinstance(config, (str, Path)) else "birds"

@@ -411,18 +411,19 @@ def test_what_is_prepared_comes_in_order(count: int) -> None:
 
 
 def test_the_next_job_runs_while_the_caller_works() -> None:
-    begun = [threading.Event() for _ in range(3)]
+    working = [threading.Event() for _ in range(4)]
     threads = []
 
-    def job(number: int) -> int:
+    def job(number: int) -> bool:
         threads.append(threading.current_thread())
-        begun[number].set()
-        return number
+        return number == 0 or working[number - 1].wait(5)
 
-    for number in prepared_ahead(partial(job, number) for number in range(3)):
-        for event in begun[: number + 2]:
-            assert event.wait(10)  # the caller still works on `number`
-    assert threading.main_thread() not in threads
+    overlapped = []
+    for number, result in enumerate(prepared_ahead(partial(job, number) for number in range(4))):
+        overlapped.append(result)
+        working[number].set()  # the next job, which waits for this, has begun already
+    assert overlapped == [True] * 4
+    assert threading.current_thread() not in threads
 
 
 def test_no_more_than_the_next_job_is_prepared() -> None:

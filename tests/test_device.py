@@ -143,6 +143,13 @@ def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment == chosen
 
 
+def test_an_empty_number_of_threads_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "available_cores", lambda: 6)
+    environment = {"OMP_NUM_THREADS": ""}
+    prepare_environment(environment)
+    assert environment["FLAGS_paddle_num_threads"] == "6"
+
+
 def test_the_users_number_of_threads_holds_for_paddle_too() -> None:
     environment = {"OMP_NUM_THREADS": "1"}
     prepare_environment(environment)

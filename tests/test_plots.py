@@ -172,6 +172,15 @@ def photos(count: int) -> plots.Images:
 
 
 @pytest.mark.usefixtures("any_font")
+def test_dollar_signs_in_names_are_no_mathematics(tmp_path: Path) -> None:
+    names = ["a$_$b", "$c"]
+    plots.save(plots.confusion([[1, 0], [0, 1]], names, "$_$"), tmp_path / "confusion.png")
+    photos = np.zeros((2, 4, 4, 3), np.uint8)
+    plots.save(plots.photo_sheet(photos, names, [True, False]), tmp_path / "sheet.png")
+    assert (tmp_path / "confusion.png").stat().st_size > 0
+    assert (tmp_path / "sheet.png").stat().st_size > 0
+
+
 def test_a_sheet_shows_each_photo_with_its_caption() -> None:
     captions = ["Green 99%\nis Blue Disc", "Green 41%\n", "Blue Disc 52%\n"]
 
@@ -192,6 +201,7 @@ def test_a_sheet_of_any_number_of_photos_is_as_wide_and_as_high_as_it_needs(coun
     figure = plots.photo_sheet(photos(count), ["a\n"] * count, [False] * count)
 
     assert len([axes for axes in figure.axes if axes.images]) == count
+    assert len(plots.photo_sheet(photos(count), ["a"] * count, [True] * count, columns=1).axes) == count
     assert tuple(figure.get_size_inches()) == pytest.approx((9.6, 2.05 * rows))
 
 

@@ -436,6 +436,15 @@ def test_resume_of_nothing_with_nothing_else_is_refused(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_mistyped_run_is_not_begun_anew_because_a_setting_was_given(
+    tmp_path: Path, run_main: RunMain
+) -> None:
+    outcome = run_main(main, "--resume", "--output", tmp_path / "typo", "--device", "cpu")
+    assert outcome.code == 2
+    assert "holds no run to resume" in outcome.err
+    assert not (tmp_path / "typo").exists()
+
+
 def test_resume_of_a_finished_run_is_harmless(uninterrupted: Uninterrupted, tmp_path: Path) -> None:
     shutil.copytree(uninterrupted("sgd"), tmp_path / "run")
     before = (tmp_path / "run" / "history.jsonl").read_bytes()
