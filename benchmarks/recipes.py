@@ -42,7 +42,7 @@ def run(photos: Path, configs: list[str], seeds: int, output: Path, protocol: st
 def table(results: dict[str, list[Any]]) -> str:
     """Return the Markdown table."""
     lines = [
-        "| configuration | parameters | test accuracy % by seed | mean | standard deviation | seconds (median) |",
+        "| configuration | parameters | test accuracy % by seed | mean | std. deviation | seconds (median) |",
         "|---|---|---|---|---|---|",
     ]
     for config, runs in results.items():
