@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from paddle_wrn.assignment import TUTORIAL_TRAIN_SHARE, stratified_sides, tutorial_sides
 from paddle_wrn.cli import command, parser
-from paddle_wrn.duplicates import duplicate_groups
 from paddle_wrn.errors import UserError
-from paddle_wrn.photo_folder import (
+from paddle_wrn.splitting.assignment import TUTORIAL_TRAIN_SHARE, stratified_sides, tutorial_sides
+from paddle_wrn.splitting.duplicates import duplicate_groups
+from paddle_wrn.splitting.files import OUTPUT_FILES, check_output, file_texts, reference, save
+from paddle_wrn.splitting.photo_folder import (
     ARCHIVE_RECORD,
     DISPLAY_NAMES,
     SAMPLE,
@@ -34,7 +35,6 @@ from paddle_wrn.photo_folder import (
     read_display_names,
     read_photos,
 )
-from paddle_wrn.split_files import OUTPUT_FILES, check_output, file_texts, reference, save
 
 VERSION = 1  # of split.json
 DEFAULT_SHARE = 0.15  # of each class for val, and for test

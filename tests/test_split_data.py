@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddle_wrn import photo_folder
 from paddle_wrn.data import read_data_folder
 from paddle_wrn.errors import UserError
 from paddle_wrn.split_data import main, report, split_data
-from paddle_wrn.split_files import OUTPUT_FILES
+from paddle_wrn.splitting import photo_folder
+from paddle_wrn.splitting.files import OUTPUT_FILES
 
 
 def draw(seed: int) -> Image.Image:

@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from paddle_wrn.archive import ARCHIVE_SUFFIXES, archive_suffix, unpack
-from paddle_wrn.duplicates import Fingerprint, file_digest, fingerprints
 from paddle_wrn.errors import UserError
 from paddle_wrn.preprocessing import IMAGE_SUFFIXES
+from paddle_wrn.splitting.archive import ARCHIVE_SUFFIXES, archive_suffix, unpack
+from paddle_wrn.splitting.duplicates import Fingerprint, file_digest, fingerprints
 
 SAMPLE = Path("data/sample_birds/photos")
 SAMPLE_SETTINGS = "sample.json"  # beside the sample's class folders: how it was drawn

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from paddle_wrn import duplicates
-from paddle_wrn.duplicates import Fingerprint, describe, duplicate_groups, fingerprints, thumbnail
 from paddle_wrn.errors import ImageError
+from paddle_wrn.splitting import duplicates
+from paddle_wrn.splitting.duplicates import Fingerprint, describe, duplicate_groups, fingerprints, thumbnail
 
 
 def draw(seed: int, size: tuple[int, int] = (120, 90)) -> Image.Image:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from paddle_wrn import archive
-from paddle_wrn.archive import archive_suffix, unpack
 from paddle_wrn.errors import UserError
+from paddle_wrn.splitting import archive
+from paddle_wrn.splitting.archive import archive_suffix, unpack
 
 
 def make_zip(path: Path, members: dict[str, bytes]) -> Path:

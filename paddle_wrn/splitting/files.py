@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_wrn.errors import UserError
-from paddle_wrn.photo_folder import staging
+from paddle_wrn.splitting.photo_folder import staging
 
 OUTPUT_FILES = ("train.txt", "val.txt", "test.txt", "classes.txt", "split.json")
 
