@@ -166,16 +166,16 @@ def load_config(
         UserError: an unknown setting (the nearest name is given), a wrong type or an impossible value.
     """
     if isinstance(base, (str, Path)):
-        settings, source = _read_yaml(Path(base)), f"{base}: "
+        settings = _read_yaml(Path(base))
+        config = _checked(settings, f"{base}: ")
     else:
-        settings, source = base.model_dump() if base else {}, ""
-    for name, value in (changes or {}).items():
+        config = base or Config()
+        settings = config.model_dump() if base else {}
+    if not changes:
+        return config
+    for name, value in changes.items():
         _put(settings, name, copy.deepcopy(value))  # a later name may reach into this one's dictionary
-    _refuse_unknown(settings, Config, "", source)
-    try:
-        return Config.model_validate(settings)
-    except ValidationError as error:
-        raise UserError(source + _sentence(error)) from None
+    return _checked(settings, "")
 
 
 def parse_settings(words: Sequence[str]) -> dict[str, Any]:
@@ -252,6 +252,14 @@ def _put(settings: dict[str, Any], name: str, value: Any) -> None:
             raise UserError(f"--{name}: {section} is not a group of settings")
         settings = inner
     settings[last] = value
+
+
+def _checked(settings: Mapping[str, Any], source: str) -> Config:
+    _refuse_unknown(settings, Config, "", source)
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        raise UserError(source + _sentence(error)) from None
 
 
 def _refuse_unknown(settings: Mapping[str, Any], section: type[Section], prefix: str, source: str) -> None:

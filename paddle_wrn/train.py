@@ -154,7 +154,7 @@ def _train_epochs(
                 seen = progress.seen
                 finished = finish_epoch(state, val) if progress.step == steps else None
             except UserError as error:
-                raise UserError(f"{error}; the last good checkpoint is {_last_good(run)}") from None
+                raise UserError(f"{error}; {_last_good(run)}") from None
             if finished is not None:
                 epoch, keep = finished
                 speed = (seen - seen_before) / trained
@@ -187,7 +187,7 @@ def _epoch_line(epoch: Mapping[str, Any], epochs: int, keep: bool) -> str:
 
 def _last_good(run: Path) -> str:
     saved = [str(run / file) for file in (LAST, PREVIOUS) if (run / file).exists()]
-    return saved[0] if saved else "not there yet: no epoch was finished"
+    return f"the last good checkpoint is {saved[0]}" if saved else "no checkpoint was saved yet"
 
 
 def _leave(signal_number: int, run: Path, progress: Progress) -> None:

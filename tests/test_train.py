@@ -601,7 +601,7 @@ def test_a_diverging_run_stops_with_epoch_step_and_checkpoint(
     assert outcome.code == 2
     assert re.search(r"epoch 1, step \d: the loss is (nan|inf)", outcome.err)
     assert "lower --optimizer.lr (it was 1e+30)" in outcome.err
-    assert "the last good checkpoint is not there yet" in outcome.err
+    assert "no checkpoint was saved yet" in outcome.err
 
 
 @pytest.mark.parametrize("with_val", [True, False])
