@@ -12,6 +12,9 @@ Zagoruyko and Komodakis, "Wide Residual Networks", 2016 (arXiv 1605.07146), sect
 The paper trains on 32 x 32 images; any size of at least 4 x 4 works, because the pooling is global.
 """
 
+import math
+from typing import Literal
+
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
@@ -107,6 +110,8 @@ class WideResNet(nn.Layer):
         conv_bias: give every convolution a bias, as the bird tutorial does; the paper has none.
         strides: of conv1 and the three groups. The paper's suit 32 x 32; with (2, 2, 2, 2) an image of
             96 x 96 costs about as much.
+        conv_init: `he` (He et al. 2015, fan-in), or `tutorial`: the bird tutorial's much narrower normal
+            distribution, under which every block begins close to doing nothing.
 
     Shape: (N, in_channels, H, W) -> logits (N, num_classes).
 
@@ -124,6 +129,7 @@ class WideResNet(nn.Layer):
         in_channels: int = 3,
         conv_bias: bool = False,
         strides: tuple[int, int, int, int] = (1, 1, 2, 2),
+        conv_init: Literal["he", "tutorial"] = "he",
     ) -> None:
         super().__init__()
         _check(num_classes, depth, widen_factor, drop_rate, in_channels, strides)
@@ -142,11 +148,21 @@ class WideResNet(nn.Layer):
         self.group3 = group(widths[1], widths[2], strides[3])  # (N, 64 k, H/4, W/4)
         self.bn = nn.BatchNorm2D(widths[2])
         self.fc = nn.Linear(widths[2], num_classes)
+        if conv_init == "tutorial":
+            for layer in self.sublayers():
+                if isinstance(layer, nn.Conv2D):
+                    _narrow(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.group3(self.group2(self.group1(self.conv1(x))))
         x = F.adaptive_avg_pool2d(F.relu(self.bn(x)), 1)
         return self.fc(paddle.flatten(x, 1))
+
+
+def _narrow(layer: nn.Conv2D) -> None:
+    """Draw the weights with the tutorial's standard deviation, sqrt(2 / (out * in * kernel height))."""
+    shape = layer.weight.shape
+    layer.weight.set_value(paddle.normal(0.0, math.sqrt(2 / (shape[0] * shape[1] * shape[2])), shape))
 
 
 def _check(
