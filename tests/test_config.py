@@ -57,6 +57,7 @@ def test_the_tutorials_recipe_is_the_tutorials() -> None:
 
     assert (config.epochs, config.batch_size, config.selection) == (60, 32, "last")
     assert (config.model.name, config.model.options["conv_bias"]) == ("wrn_28_1", True)
+    assert config.model.options["conv_init"] == "tutorial"
     assert (config.optimizer.name, config.optimizer.lr, config.optimizer.weight_decay) == ("adam", 1e-3, 0)
     assert (config.input.size, config.input.mean, config.input.std) == (32, (0.5,) * 3, (0.5,) * 3)
     assert (config.schedule.name, config.schedule.warmup) == ("constant", 0)

@@ -268,6 +268,17 @@ def test_convolutions_start_as_he_et_al_say() -> None:
         assert not layer.bias.numpy().any()
 
 
+def test_the_tutorials_initialisation_is_as_narrow_as_its_code_makes_it() -> None:
+    paddle.seed(0)
+    model = WideResNet(4, 10, 4, conv_init="tutorial")
+    for layer in model.sublayers():
+        if isinstance(layer, nn.Conv2D):
+            weight = layer.weight.numpy()
+            out_channels, in_channels, height, _ = weight.shape
+            std = math.sqrt(2 / (out_channels * in_channels * height))
+            assert weight.std() == pytest.approx(std, rel=5 / math.sqrt(2 * weight.size))
+
+
 def test_same_seed_same_weights() -> None:
     def weights(seed: int) -> NDArray[np.float32]:
         paddle.seed(seed)
