@@ -63,7 +63,12 @@ def test_the_tutorials_recipe_is_the_tutorials() -> None:
     assert (config.schedule.name, config.schedule.warmup) == ("constant", 0)
     assert (config.augment.flip_horizontal, config.augment.flip_vertical) == (0.5, 0.5)
     assert (config.augment.crop_size, config.augment.shift, config.augment.colour) == (None, 0, 0)
-    assert (config.label_smoothing, config.amp, config.drop_last, config.input.mirror) == (0, False, True, False)
+    assert (config.label_smoothing, config.amp, config.drop_last, config.input.mirror) == (
+        0,
+        False,
+        True,
+        False,
+    )
 
 
 def test_the_papers_recipe_is_the_papers() -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.linear_model import RidgeClassifier
 
 from data_tools import birds
 from data_tools import make_sample_birds as sampler
 from data_tools.make_sample_birds import make_sample_birds
 from data_tools.parts import smooth
+from paddle_wrn.preprocessing import read_image, resize_and_pad
 
 SPECIES = ["Bananaquit", "Black Skimmer", "Black Throated Bushtit", "Cockatoo"]
 STANDING = birds.Pose("ground", body_angle=8, head_angle=0, head_turn=1, wing_lift=0, wing_lean=0)
@@ -378,3 +380,16 @@ def test_smooth_rounds_single_corners_and_keeps_double_ones() -> None:
 
     assert np.linalg.norm(outline - (0, 0), axis=1).min() == 0
     assert np.linalg.norm(outline - (1, 1), axis=1).min() > 0.15
+
+
+def test_a_linear_classifier_on_pixels_fails(tmp_path: Path) -> None:
+    folder = make_sample_birds(tmp_path / "birds", per_species=50)
+    files = sorted(folder.glob("*/*.jpg"))
+    pixels = np.stack([np.asarray(resize_and_pad(read_image(file), 32)) for file in files])
+    species = np.array([file.parent.name for file in files])
+    order = np.random.default_rng(0).permutation(len(files))
+    train, test = order[:140], order[140:]
+    classifier = RidgeClassifier(alpha=100.0)
+    classifier.fit(pixels[train].reshape(140, -1) / 255, species[train])
+    right = classifier.predict(pixels[test].reshape(60, -1) / 255) == species[test]
+    assert right.mean() < 0.6  # guessing is right in a quarter
