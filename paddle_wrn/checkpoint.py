@@ -118,6 +118,11 @@ def put_weights(model: nn.Layer, arrays: Arrays, source: Path | str) -> None:
         for name in expected
         if name in found and found[name] != expected[name]
     ]
+    problems += [
+        f"{name} holds bfloat16, save it as float32 first"  # which Paddle writes as the bits, in uint16
+        for name in expected
+        if name in found and arrays[name].dtype == np.uint16
+    ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise UserError(f"{source}: weights of another network: {', '.join(problems[:3])}{more}")

@@ -377,3 +377,11 @@ def test_a_damaged_pickle_is_refused_or_reads_as_arrays(tmp_path: Path) -> None:
         except UserError:
             continue
         assert all(isinstance(value, np.ndarray) and value.dtype.kind in "fiub" for value in arrays.values())
+
+
+def test_bfloat16_weights_are_refused_instead_of_read_as_whole_numbers() -> None:
+    model = create_model("wrn_10_1", 2)
+    arrays = weights_of(model)
+    arrays["fc.bias"] = arrays["fc.bias"].astype(np.uint16)  # as Paddle writes bfloat16
+    with pytest.raises(UserError, match="bias holds bfloat16, save it as float32 first"):
+        put_weights(model, arrays, "weights.pdparams")
