@@ -3,12 +3,14 @@
 #   make test            the tests
 #   make lint            format, lint and types
 #   make test-paddle26   the tests on Paddle 2.6.2
+#   make bench           speed against PyTorch, ONNX Runtime and the tutorial's loop; BENCH='--rows decode'
+#   make test-parity     the networks against independent ones in PyTorch
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test lint test-paddle26 clean
+.PHONY: demo test lint test-paddle26 test-parity clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +20,11 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 .venv-paddle26/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv-paddle26
 	.venv-paddle26/bin/python -m pip install --quiet --editable '.[cpu,dev]' 'paddlepaddle == 2.6.2' 'numpy < 2'
+	touch $@
+
+.venv-parity/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-parity
+	.venv-parity/bin/python -m pip install --quiet --editable '.[cpu,dev]' torch
 	touch $@
 
 demo: $(VENV)/.installed
@@ -43,5 +50,21 @@ lint: $(VENV)/.installed
 test-paddle26: .venv-paddle26/.installed
 	.venv-paddle26/bin/python -m pytest
 
+test-parity: .venv-parity/.installed
+	.venv-parity/bin/python -m pytest tests/parity
+
+.PHONY: bench
+.venv-bench/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --editable '.[cpu]'
+	for peer in 'torch == 2.13.*' onnxruntime paddle2onnx; do \
+	    .venv-bench/bin/python -m pip install --quiet "$$peer" || echo "$$peer is left out"; \
+	done
+	touch $@
+
+bench: .venv-bench/.installed
+	.venv-bench/bin/python benchmarks/bench.py $(BENCH)
+
 clean:
-	rm -rf .venv .venv-paddle26 build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv-bench
+	rm -rf .venv .venv-paddle26 .venv-parity build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -2,20 +2,21 @@
 
     python benchmarks/recipes.py PHOTOS [--configs tutorial birds] [--seeds 5] [--output runs/recipes]
 
-Each seed splits the photos anew and trains every configuration on that split, so the comparison is paired.
+Each seed splits the photos anew and trains every configuration on that split, so the comparison is paired
+(`python -m paddle_wrn.compare` keeps one split, and tells noise from differences).
 Interrupted, it continues where it was. Prints a Markdown table: test accuracy (mean and standard deviation
 over seeds) and seconds of training and validating.
 """
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from paddle_wrn.comparison_text import circumstances, markdown_table
 from paddle_wrn.split_data import split_data
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -41,22 +42,25 @@ def run(photos: Path, configs: list[str], seeds: int, output: Path, protocol: st
 
 def table(results: dict[str, list[Any]]) -> str:
     """Return the Markdown table."""
-    lines = [
-        "| configuration | parameters | test accuracy % by seed | mean | std. deviation | seconds (median) |",
-        "|---|---|---|---|---|---|",
-    ]
+    head = (
+        "configuration",
+        "parameters",
+        "test accuracy % by seed",
+        "mean",
+        "std. deviation",
+        "seconds (median)",
+    )
+    rows = []
     for config, runs in results.items():
         shares = [100 * figures["test"]["accuracy"] for figures in runs]
         spread = statistics.stdev(shares) if len(shares) > 1 else 0.0
         seconds = statistics.median(figures["seconds"] for figures in runs)
-        lines.append(
-            f"| {config} | {runs[0]['parameters']:,} | {', '.join(f'{share:.1f}' for share in shares)} | "
-            f"{statistics.mean(shares):.1f} | {spread:.1f} | {seconds:.0f} |"
-        )
-    first = next(iter(results.values()))[0]
-    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
-    lines.append(f"\n{first['test']['images']} test photos a seed; {platform.platform()}; {versions}")
-    return "\n".join(lines)
+        by_seed = ", ".join(f"{share:.1f}" for share in shares)
+        mean = f"{statistics.mean(shares):.1f}"
+        rows.append([config, f"{runs[0]['parameters']:,}", by_seed, mean, f"{spread:.1f}", f"{seconds:.0f}"])
+    every = [figures for runs in results.values() for figures in runs]
+    photos = every[0]["test"]["images"]
+    return f"{markdown_table(head, rows)}\n\n{photos} test photos a seed. {circumstances(every)}."
 
 
 def main() -> None:

@@ -2,16 +2,12 @@
 
 A checkpoint is one safetensors file: arrays, and a JSON record in its header. Two kinds exist: a `model`
 (weights and preprocessing contract: all that is needed to use a network) and a `training` state (all that
-is needed to continue). A file is written beside its place, flushed to disk and then renamed, so whatever
-happens in between, the place holds a whole file.
+is needed to continue).
 """
 
-import collections
 import hashlib
 import json
-import os
-import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +19,13 @@ from numpy.typing import NDArray
 from paddle import nn
 
 from paddle_wrn.errors import UserError
+from paddle_wrn.files import write_atomically
+from paddle_wrn.safe_pickle import load_arrays_pickle
 
 Arrays = dict[str, NDArray[Any]]
 
 FORMAT = 1
 _RECORD = "paddle_wrn"  # one header entry: several would be written in random order
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a file beside `path`, flush it to disk and move it into place."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def save_checkpoint(path: Path, arrays: Arrays, record: Mapping[str, Any]) -> None:
@@ -155,45 +136,14 @@ def _read_safetensors(path: Path) -> tuple[Arrays, dict[str, str]]:
         raise UserError(f"{path}: the file is damaged or cut short ({error}); use another copy") from None
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Reads pickles made of dictionaries, texts, numbers and NumPy arrays; refuses all else."""
-
-    ADMITTED = frozenset(
-        {
-            ("collections", "OrderedDict"),
-            ("builtins", "tuple"),
-            ("_codecs", "encode"),  # bytes of arrays in old protocols
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ADMITTED:
-            raise UserError(f"it asks for {module}.{name}, which could run code")
-        if name == "_reconstruct":
-            return np.zeros(0).__reduce__()[0]
-        return {"OrderedDict": collections.OrderedDict, "encode": _latin1, "tuple": tuple}.get(
-            name
-        ) or getattr(np, name)
-
-
-def _latin1(text: str, encoding: str = "latin1") -> bytes:
-    return text.encode("latin1")
-
-
 def _read_pdparams(path: Path) -> Arrays:
     try:
         with path.open("rb") as file:
-            content = _ArraysOnly(file, encoding="latin1").load()
+            content = load_arrays_pickle(file, path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the path") from None
-    except UserError as error:
-        raise UserError(f"{path}: refused: {error}; weights hold arrays only") from None
-    except Exception as error:  # a broken pickle fails in any way
-        raise UserError(f"{path}: the file is damaged or no .pdparams file ({error})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error}); check the path") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: found a {type(content).__name__}; a dictionary of arrays is needed")
     arrays = {}

@@ -16,7 +16,8 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from paddle_wrn.errors import UserError
 
@@ -54,6 +55,24 @@ def parser(module: str, description: str) -> Parser:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def add_network_option(options: argparse.ArgumentParser) -> None:
+    """Add `--network FILE`, which makes the networks of a user's own Python file known."""
+    options.add_argument(
+        "--network",
+        type=Path,
+        metavar="FILE",
+        action=_LoadNetwork,
+        help="Python file that registers a network of your own",
+    )
+
+
+class _LoadNetwork(argparse.Action):
+    def __call__(self, *given: Any, **_: Any) -> None:
+        from paddle_wrn.models.registry import load_network_file  # only now: importing Paddle takes seconds
+
+        load_network_file(given[2])
 
 
 def command(main: Main) -> Callable[..., int]:

@@ -41,9 +41,25 @@ class ModelConfig(Section):
     name: str = "wrn_16_1"
     """network, as in `paddle_wrn.list_models()`"""
     options: dict[str, Any] = {"strides": [2, 2, 2, 2]}
-    """further arguments of the network, e.g. --model.options.drop_rate 0.3"""
+    """further arguments of the network, e.g. --model.options.drop_rate 0.3 (default: of wide ResNets)"""
     weights: str | None = None
-    """file (.safetensors or .pdparams) to start from instead of random weights"""
+    """file (.safetensors, .pdparams) to start from, or `pretrained`: Paddle's for ImageNet; null: random"""
+    trainable: Literal["all", "head"] = "all"
+    """which part learns: all of it, or only the last linear layer on a frozen backbone"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_options_suit_wide_resnets_only(cls, settings: Any) -> Any:
+        if isinstance(settings, Mapping) and not str(settings.get("name", "wrn_")).startswith("wrn_"):
+            return {"options": {}} | dict(settings)
+        return settings
+
+    @field_validator("options")
+    @classmethod
+    def _pretrained_is_no_property_of_a_network(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if "pretrained" in options:
+            raise ValueError("model.options.pretrained: weights are no option; write `weights: pretrained`")
+        return options
 
     @field_validator("options")
     @classmethod
@@ -115,8 +131,8 @@ class ScheduleConfig(Section):
     """constant; step: multiplied by gamma at each milestone; cosine: down to 0 at the end"""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """share of the run over which the learning rate rises linearly from 0"""
-    milestones: tuple[PositiveInt, ...] = ()
-    """epochs after which `step` multiplies"""
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    """shares of the run after which `step` multiplies, rounded to whole epochs"""
     gamma: PositiveFloat = 0.2
     """factor of `step`"""
 
@@ -173,9 +189,16 @@ def load_config(
         settings = config.model_dump() if base else {}
     if not changes:
         return config
-    for name, value in changes.items():
-        _put(settings, name, copy.deepcopy(value))  # a later name may reach into this one's dictionary
+    if "model.name" in changes and _family(changes["model.name"]) != _family(config.model.name):
+        settings.setdefault("model", {}).pop("options", None)  # they were meant for another network
+    for name in sorted(changes, key=lambda name: name != "model.name"):  # the default options depend on it
+        _put(settings, name, copy.deepcopy(changes[name]))  # a later name may reach into this dictionary
     return _checked(settings, "")
+
+
+def _family(name: Any) -> str:
+    """Return a network's name without its sizes."""
+    return "".join(letter for letter in str(name) if not letter.isdigit())
 
 
 def parse_settings(words: Sequence[str]) -> dict[str, Any]:
@@ -247,11 +270,16 @@ def _put(settings: dict[str, Any], name: str, value: Any) -> None:
     """Set a dotted name in nested dictionaries."""
     *sections, last = name.split(".")
     for section in sections:  # one of the network's options is changed: the other defaults stay
-        inner = settings.setdefault(section, dict(ModelConfig().options) if section == "options" else {})
+        inner = settings.setdefault(section, _default_options(settings) if section == "options" else {})
         if not isinstance(inner, dict):
             raise UserError(f"--{name}: {section} is not a group of settings")
         settings = inner
     settings[last] = value
+
+
+def _default_options(model: Mapping[str, Any]) -> dict[str, Any]:
+    name = model.get("name")
+    return dict(ModelConfig(name=name).options if isinstance(name, str) else ModelConfig().options)
 
 
 def _checked(settings: Mapping[str, Any], source: str) -> Config:

@@ -1,11 +1,10 @@
 """A list line -> a photo -> a batch.
 
-Lists are UTF-8 text, one `path label` a line, separated by the last blank or tab; relative paths are
-relative to the list. Beside them `classes.txt` names one class a line (line number = label), with an
-optional display name after a tab. `split_data` writes both; the bird tutorial's own lists are read too.
+A line of a list (see `lists`) names a photo's file, or a row of an array: `images.npy/00042` is row 42 of an
+array (N, H, W, 3) of uint8, which is one file instead of N.
 """
 
-import hashlib
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -16,68 +15,16 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
 from paddle_wrn.config import Rgb
 from paddle_wrn.device import available_cores
 from paddle_wrn.errors import ImageError, UserError
+from paddle_wrn.lists import PhotoList
 from paddle_wrn.preprocessing import read_image, resize_and_pad
 
-MAX_CLASSES = 100_000
-
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class PhotoList:
-    """The lines of one list: photo `paths[i]` shows class `labels[i]`."""
-
-    file: Path
-    paths: tuple[Path, ...]
-    labels: NDArray[np.int64]
-    lines: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def where(self, index: int) -> str:
-        """Say where photo `index` stands, for error messages."""
-        return f"{self.file}, line {self.lines[index]}"
-
-
-@dataclass(frozen=True)
-class Classes:
-    """Class names (position = label) and what to show to people."""
-
-    names: tuple[str, ...]
-    display_names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class DataFolder:
-    """What `split_data` wrote: the classes and up to three lists."""
-
-    folder: Path
-    classes: Classes
-    train: PhotoList
-    val: PhotoList | None
-    test: PhotoList | None
-
-    def split(self, name: str) -> PhotoList:
-        """Return the list `train`, `val` or `test`; raise `UserError` if there is none."""
-        photo_list: PhotoList | None = getattr(self, name)
-        if photo_list is None:
-            raise UserError(f"{self.folder / name}.txt: no such list; split the photos with split_data")
-        return photo_list
-
-    def digest(self) -> str:
-        """Return a fingerprint of the classes and lists: equal only if a run can be continued on them."""
-        present = [part for part in (self.train, self.val, self.test) if part is not None]
-        text = [
-            repr(self.classes.names),
-            *(part.file.name + part.file.read_text("utf-8") for part in present),
-        ]
-        return hashlib.sha256("\n".join(text).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -98,119 +45,10 @@ class Photos:
         return len(self.labels)
 
 
-def read_data_folder(folder: Path | str) -> DataFolder:
-    """Read and check the lists of a folder.
-
-    Raises:
-        UserError: a list is missing or a line is wrong; file and line are named.
-    """
-    folder = Path(folder)
-    if not (folder / "train.txt").is_file():
-        found = "train.txt is missing" if folder.is_dir() else "no such folder"
-        make = f"python -m paddle_wrn.split_data PHOTOS --output {folder}"
-        raise UserError(f"{folder}: {found}; make the lists with: {make}")
-    classes_file = folder / "classes.txt"
-    named = read_classes(classes_file) if classes_file.is_file() else None
-    num_classes = None if named is None else len(named.names)
-    files = {name: folder / f"{name}.txt" for name in ("train", "val", "test")}
-    lists = {name: read_list(file, num_classes) for name, file in files.items() if file.is_file()}
-    classes = named or _classes_from_folders(lists["train"])
-    for name, photo_list in lists.items():
-        if len(photo_list) == 0:
-            raise UserError(f"{photo_list.file}: the list is empty; it needs at least one `path label` line")
-        beyond = int(photo_list.labels.max())
-        if beyond >= len(classes.names):
-            raise UserError(f"{name}.txt: label {beyond} does not occur in train.txt; split the photos again")
-    missing = sorted(set(range(len(classes.names))) - set(lists["train"].labels.tolist()))
-    if missing:
-        raise UserError(
-            f"{files['train']}: no photo of class {classes.names[missing[0]]!r} (label {missing[0]})"
-        )
-    if len(classes.names) < 2:
-        raise UserError(f"{folder}: one class only ({classes.names[0]!r}); telling apart needs two or more")
-    return DataFolder(folder, classes, lists["train"], lists.get("val"), lists.get("test"))
-
-
-def read_list(file: Path | str, num_classes: int | None = None) -> PhotoList:
-    """Read a list; whether the photos can be decoded is seen when they are loaded.
-
-    Raises:
-        UserError: the file is missing or not UTF-8, or a line has no label or one out of range.
-    """
-    file = Path(file)
-    paths, labels, numbers = [], [], []
-    for number, line in enumerate(_read_lines(file), start=1):
-        if not line.strip():
-            continue
-        path, label = _parse(line, f"{file}, line {number}", num_classes)
-        paths.append(file.parent / path)
-        labels.append(label)
-        numbers.append(number)
-    return PhotoList(file, tuple(paths), np.array(labels, np.int64), tuple(numbers))
-
-
-def _parse(line: str, where: str, num_classes: int | None) -> tuple[str, int]:
-    parts = line.rstrip().replace("\t", " ").rsplit(" ", 1)
-    if len(parts) < 2 or not parts[0].strip():
-        raise UserError(f"{where}: found {line.strip()!r}; `path label` is needed")
-    path, label = line[: len(parts[0])].rstrip(), parts[1]
-    if not label.isdecimal() or len(label) > 9:
-        found = repr(label[:40])
-        raise UserError(f"{where}: found {found} as the label; a number from 0 is needed (`path label`)")
-    limit = MAX_CLASSES if num_classes is None else num_classes
-    if int(label) >= limit:
-        raise UserError(f"{where}: label {label} is out of range; classes.txt has labels 0 to {limit - 1}")
-    return path, int(label)
-
-
-def read_classes(file: Path | str) -> Classes:
-    """Read `classes.txt`: `name` or `name<TAB>display name` a line, line number = label."""
-    file = Path(file)
-    names, display_names = [], []
-    for number, line in enumerate(_read_lines(file), start=1):
-        name, _, display_name = (part.strip() for part in line.partition("\t"))
-        if not name:
-            raise UserError(
-                f"{file}, line {number}: found an empty line; each line names the class of that label"
-            )
-        if name in names:
-            raise UserError(f"{file}, line {number}: class {name!r} stands there twice; names must differ")
-        names.append(name)
-        display_names.append(display_name or name)
-    if not names:
-        raise UserError(f"{file}: the file is empty; each line names the class of that label")
-    return Classes(tuple(names), tuple(display_names))
-
-
-def _read_lines(file: Path) -> list[str]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file; check the path") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{file}: not UTF-8 text; save it as UTF-8") from None
-    return text.removesuffix("\n").split("\n") if text else []
-
-
-def _classes_from_folders(train: PhotoList) -> Classes:
-    """Name the classes of lists without classes.txt (the tutorial's) by the folders of their photos."""
-    names: dict[int, str] = {}
-    for index, (path, label) in enumerate(zip(train.paths, train.labels.tolist(), strict=True)):
-        if names.setdefault(label, path.parent.name) != path.parent.name:
-            raise UserError(
-                f"{train.where(index)}: label {label} is used for the folders {names[label]!r} and "
-                f"{path.parent.name!r}; add a classes.txt beside the lists that names the classes"
-            )
-    if sorted(names) != list(range(len(names))):
-        raise UserError(
-            f"{train.file}: labels are {sorted(names)[:5]}...; they must count from 0 without a gap"
-        )
-    ordered = tuple(names[label] for label in range(len(names)))
-    return Classes(ordered, ordered)
-
-
 def load_photos(photo_list: PhotoList, size: int, memory_mb: int = 1000) -> Photos:
     """Decode every photo of a list once, on all cores, into black-padded squares.
+
+    Rows of arrays that have this size already are copied as they are.
 
     Args:
         photo_list: which photos.
@@ -221,25 +59,63 @@ def load_photos(photo_list: PhotoList, size: int, memory_mb: int = 1000) -> Phot
     Raises:
         UserError: a photo is missing or broken; list, line and file are named.
     """
-    shape = (len(photo_list), size, size, 3)
-    images = _allocate(shape, memory_mb)
-    bar = tqdm(total=len(photo_list), desc=f"reading {photo_list.file.name}", unit="photo", leave=False,
+    images = _allocate((len(photo_list), size, size, 3), memory_mb)
+    rows = _array_rows(photo_list)
+    to_decode = []
+    for index in range(len(photo_list)):
+        if index in rows and rows[index].shape == (size, size, 3):
+            images[index] = rows[index]
+        else:
+            to_decode.append(index)
+    bar = tqdm(total=len(to_decode), desc=f"reading {photo_list.file.name}", unit="photo", leave=False,
                disable=not sys.stderr.isatty())  # fmt: skip
 
     def decode(index: int) -> ImageError | None:
         try:
-            images[index] = np.asarray(resize_and_pad(read_image(photo_list.paths[index]), size))
+            row = rows.get(index)
+            photo = read_image(photo_list.paths[index]) if row is None else Image.fromarray(row)
+            images[index] = np.asarray(resize_and_pad(photo, size))
         except ImageError as error:
             return error
         return None
 
     with bar, ThreadPoolExecutor(available_cores()) as pool:  # Pillow decodes outside Python's lock
-        for index, error in enumerate(pool.map(decode, range(len(photo_list)))):
+        for index, error in zip(to_decode, pool.map(decode, to_decode), strict=True):
             if error is not None:
                 pool.shutdown(cancel_futures=True)
                 raise UserError(f"{photo_list.where(index)}: {error}")
             bar.update()
     return Photos(images, photo_list.labels, photo_list.paths)
+
+
+def _array_rows(photo_list: PhotoList) -> dict[int, NDArray[np.uint8]]:
+    """Return position in the list -> pixels (H, W, 3), for the lines that name a row of an array."""
+    arrays: dict[str, NDArray[np.uint8]] = {}
+    rows = {}
+    for index, path in enumerate(photo_list.paths):
+        file, number = os.path.split(path)
+        if not (file.endswith(".npy") and number.isdecimal() and len(number) < 10):
+            continue
+        if file not in arrays:
+            arrays[file] = _open_array(file, photo_list.where(index))
+        if int(number) >= len(arrays[file]):
+            found = f"rows 0 to {len(arrays[file]) - 1}, not" if len(arrays[file]) else "no rows, not even"
+            raise UserError(f"{photo_list.where(index)}: {file} has {found} {number}")
+        rows[index] = arrays[file][int(number)]
+    return rows
+
+
+def _open_array(file: str, where: str) -> NDArray[np.uint8]:
+    try:
+        array = np.lib.format.open_memmap(file, mode="r")  # reads no pickles
+    except FileNotFoundError:
+        raise UserError(f"{where}: {file}: no such file; check the path") from None
+    except Exception as error:  # a broken file fails in many ways
+        raise UserError(f"{where}: {file}: cannot be read as an array ({error}); prepare it again") from None
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3 or 0 in array.shape[1:]:
+        found = f"{array.shape}, {array.dtype}"
+        raise UserError(f"{where}: {file} is {found}; photos are (N, height, width, 3), uint8")
+    return np.asarray(array)  # still mapped; rows of a plain array are made faster
 
 
 def _allocate(shape: tuple[int, int, int, int], memory_mb: int) -> NDArray[np.uint8]:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from paddle_wrn import metrics, plots
-from paddle_wrn.checkpoint import write_text
-from paddle_wrn.cli import command, parser
-from paddle_wrn.data import PhotoList, Photos, load_photos, read_classes, read_data_folder, read_list
+from paddle_wrn.cli import add_network_option, command, parser
+from paddle_wrn.data import Photos, load_photos
 from paddle_wrn.device import select_device
 from paddle_wrn.errors import UserError
+from paddle_wrn.files import write_text
 from paddle_wrn.inference import load_classifier
+from paddle_wrn.lists import PhotoList, read_classes, read_data_folder, read_list
 from paddle_wrn.preprocessing import Preprocessing
 from paddle_wrn.run_folder import draw_confusion, stored_config
 
@@ -137,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--split", default="test", help="train, val or test (default: test)")
     options.add_argument("--list", dest="list_file", type=Path, help="score this list instead")
     options.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N (default: auto)")
+    add_network_option(options)
     given = options.parse_args(argv)
     scores = evaluate(
         given.run, data=given.data, split=given.split, list_file=given.list_file, device=given.device

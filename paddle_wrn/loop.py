@@ -80,7 +80,7 @@ def train_epoch(state: TrainingState, photos: Photos, stop: Stop, bar: "tqdm[Any
     """Train to the end of the epoch, or until `stop` is set."""
     config, progress = state.config, state.progress
     steps = steps_per_epoch(len(photos), config.batch_size, config.drop_last)
-    state.model.train()
+    state.train_mode()
     for batch in training_batches(state, photos):
         moment = progress.epoch + (progress.step + 0.5) / steps
         state.optimizer.set_lr(learning_rate(config.schedule, config.optimizer.lr, moment, config.epochs))

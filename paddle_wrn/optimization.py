@@ -21,7 +21,7 @@ def learning_rate(schedule: ScheduleConfig, peak: float, epoch: float, epochs: i
     if epoch < warmup:
         return peak * epoch / warmup
     if schedule.name == "step":
-        return peak * schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones)
+        return peak * schedule.gamma ** sum(epoch >= round(share * epochs) for share in schedule.milestones)
     if schedule.name == "cosine":
         progress = (epoch - warmup) / (epochs - warmup)
         return peak * 0.5 * (1 + math.cos(math.pi * progress))

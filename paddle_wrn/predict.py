@@ -4,19 +4,24 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paddle_wrn.cli import EXIT_USER_ERROR, command, parser
+from paddle_wrn import plots
+from paddle_wrn.cli import EXIT_USER_ERROR, add_network_option, command, parser
 from paddle_wrn.device import select_device
 from paddle_wrn.errors import ImageError, UserError
 from paddle_wrn.inference import BATCH_SIZE, Classifier, load_classifier
 from paddle_wrn.metrics import softmax
-from paddle_wrn.preprocessing import IMAGE_SUFFIXES
+from paddle_wrn.preprocessing import IMAGE_SUFFIXES, Preprocessing, read_image
+
+SHEET_PHOTOS = 24  # in one picture
+THUMBNAIL = 640  # pixels of the longer side of a photo in it
+LEAST_BARS, MOST_BARS = 5, 10  # beside or below each
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class Prediction:
             "top": [{"class": name, "probability": p} for name, _, p in self.top],
         }
 
+    def table(self) -> str:
+        """Return what `--all` prints: the photo, and below it one class a line."""
+        lines = [f"  {p:6.1%}  {_shown(name, display)}" for name, display, p in self.top]
+        return "\n".join([f"{self.path}:", *lines])
+
     def __str__(self) -> str:
         best, *others = (f"{_shown(name, display)} {p:.1%}" for name, display, p in self.top)
         return f"{self.path}: {best}" + (f"  ({', '.join(others)})" if others else "")
@@ -49,7 +59,8 @@ def predict(
     run: Path | str,
     photos: Sequence[Path | str] | Path | str,
     *,
-    top_k: int = 3,
+    top_k: int | None = 3,
+    picture: Path | str | None = None,
     device: str = "auto",
 ) -> Iterator[Prediction | ImageError]:
     """Classify photos; folders are walked.
@@ -57,21 +68,26 @@ def predict(
     Args:
         run: run folder, or a `best.safetensors` file.
         photos: photos and folders of photos.
-        top_k: number of classes to name.
+        top_k: number of classes to name; None: all.
+        picture: PNG file for the first 24 photos with bars of their probabilities; it is written when all
+            photos are done.
         device: `auto`, `cpu`, `gpu` or `gpu:N`.
 
     Yields:
         For each photo, in order, its prediction, or the error why it could not be read.
 
     Raises:
-        UserError: no such run, or there are no photos.
+        UserError: no such run, there are no photos, or the picture cannot be written.
     """
-    if top_k < 1:
+    if top_k is not None and top_k < 1:
         raise UserError(f"top-k: found {top_k}; it must be at least 1")
+    file = None if picture is None else plots.make_place(picture)
     select_device(device)
     classifier = load_classifier(run)
     files = list(find_photos([photos] if isinstance(photos, (str, Path)) else photos))
-    return _predict_in_order(classifier, files, top_k)
+    if file is None:
+        return _predict_in_order(classifier, files, top_k)
+    return _drawn(_predict_in_order(classifier, files, None), classifier.preprocessing, top_k, file)
 
 
 def find_photos(places: Sequence[Path | str]) -> Iterator[Path]:
@@ -97,7 +113,7 @@ def find_photos(places: Sequence[Path | str]) -> Iterator[Path]:
 
 
 def _predict_in_order(
-    classifier: Classifier, files: Sequence[Path], top_k: int
+    classifier: Classifier, files: Sequence[Path], top_k: int | None
 ) -> Iterator[Prediction | ImageError]:
     for start in range(0, len(files), BATCH_SIZE):
         batch = files[start : start + BATCH_SIZE]
@@ -111,6 +127,29 @@ def _predict_in_order(
                 yield _prediction(classifier, path, next(probabilities), top_k)
 
 
+def _drawn(
+    results: Iterator[Prediction | ImageError], contract: Preprocessing, top_k: int | None, file: Path
+) -> Iterator[Prediction | ImageError]:
+    """Pass results on, each with its first `top_k` classes, and at the end draw the first photos of them."""
+    bars = MOST_BARS if top_k is None else min(max(top_k, LEAST_BARS), MOST_BARS)
+    labels = plots.labels_for(contract.classes, contract.display_names)
+    names = dict(zip(contract.classes, labels, strict=True))
+    images, shown, count = [], [], 0
+    for result in results:
+        if isinstance(result, Prediction):
+            count += 1
+            if count <= SHEET_PHOTOS:
+                image = read_image(result.path)
+                image.thumbnail((THUMBNAIL, THUMBNAIL))
+                images.append(np.asarray(image))
+                shown.append([(names[name], p) for name, _, p in result.top[:bars]])
+            result = replace(result, top=result.top[:top_k])
+        yield result
+    if images:
+        note = f"the first {SHEET_PHOTOS} of {count} photos" if count > SHEET_PHOTOS else ""
+        plots.save(plots.prediction_sheet(images, shown, note), file)
+
+
 def _load(classifier: Classifier, path: Path) -> NDArray[np.uint8] | ImageError:
     try:
         return classifier.preprocessing.load(path)
@@ -119,7 +158,7 @@ def _load(classifier: Classifier, path: Path) -> NDArray[np.uint8] | ImageError:
 
 
 def _prediction(
-    classifier: Classifier, path: Path, probabilities: NDArray[np.float64], top_k: int
+    classifier: Classifier, path: Path, probabilities: NDArray[np.float64], top_k: int | None
 ) -> Prediction:
     names, shown = classifier.preprocessing.classes, classifier.preprocessing.display_names
     order = np.argsort(-probabilities, kind="stable").tolist()
@@ -138,17 +177,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser("predict", __doc__)
     options.add_argument("run", type=Path, help="run folder (or its checkpoints/best.safetensors)")
     options.add_argument("photos", type=Path, nargs="+", metavar="PHOTO_OR_FOLDER")
-    options.add_argument("--top-k", type=int, default=3, help="number of species to name (default: 3)")
+    named = options.add_mutually_exclusive_group()
+    named.add_argument("--top-k", type=int, default=3, help="number of species to name (default: 3)")
+    named.add_argument("--all", action="store_true", help="name every species, one a line")
     options.add_argument("--json", action="store_true", help="print one JSON object a line")
+    options.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="draw the first 24 photos and what they show"
+    )
     options.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N (default: auto)")
+    add_network_option(options)
     given: argparse.Namespace = options.parse_args(argv)
+    top_k = None if given.all else given.top_k
     failed = False
-    for result in predict(given.run, given.photos, top_k=given.top_k, device=given.device):
+    for result in predict(given.run, given.photos, top_k=top_k, picture=given.picture, device=given.device):
         if isinstance(result, ImageError):
             failed = True
             print(f"error: {result}", file=sys.stderr)
+        elif given.json:
+            print(json.dumps(result.to_json(), ensure_ascii=False))
         else:
-            print(json.dumps(result.to_json(), ensure_ascii=False) if given.json else result)
+            print(result.table() if given.all else result)
     return EXIT_USER_ERROR if failed else 0
 
 

@@ -6,6 +6,7 @@ knows a size or a mean.
 """
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -82,17 +83,21 @@ class Preprocessing(BaseModel):
         return channels_first
 
 
-def read_image(path: Path | str) -> Image.Image:
+def read_image(path: Path | str, content: bytes | None = None) -> Image.Image:
     """Read a photo of any mode as upright RGB.
 
     The EXIF orientation is honoured, 16-bit grey is scaled to 8 bits, and what is transparent becomes
     black, the colour of the padding.
 
+    Args:
+        path: the file.
+        content: its bytes, if they were read already, as from an archive; `path` then only names the photo.
+
     Raises:
         ImageError: the file is missing, empty, cut short, not a raster image or too large.
     """
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
+        with Image.open(path if content is None else BytesIO(content), formats=IMAGE_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(
                     f"{path}: {image.width} x {image.height} pixels; a photo may have up to "
@@ -104,7 +109,9 @@ def read_image(path: Path | str) -> Image.Image:
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file; check the path") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: {_what_it_is(Path(path))}; a photo (JPEG, PNG, ...) is needed") from None
+        raise ImageError(
+            f"{path}: {_what_it_is(Path(path), content)}; a photo (JPEG, PNG, ...) is needed"
+        ) from None
     except Exception as error:  # decoders of broken files raise nearly anything
         raise ImageError(f"{path}: cannot be decoded ({error}); replace or remove this file") from None
 
@@ -133,8 +140,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _what_it_is(path: Path) -> str:
-    if path.stat().st_size == 0:
+def _what_it_is(path: Path, content: bytes | None) -> str:
+    if (path.stat().st_size if content is None else len(content)) == 0:
         return "an empty file (0 bytes)"
     if path.suffix.lower() in (".heic", ".heif"):
         return "an HEIC photo, which must be converted to JPEG first"

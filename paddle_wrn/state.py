@@ -13,7 +13,6 @@ from paddle_wrn.checkpoint import (
     Arrays,
     load_checkpoint,
     put_weights,
-    read_weights,
     save_checkpoint,
     weights_of,
 )
@@ -21,11 +20,14 @@ from paddle_wrn.config import Config
 from paddle_wrn.errors import UserError
 from paddle_wrn.inference import BEST, Classifier
 from paddle_wrn.models import create_model
+from paddle_wrn.models.imagenet import download_weights
 from paddle_wrn.optimization import make_optimizer
 from paddle_wrn.preprocessing import Preprocessing
+from paddle_wrn.transfer import freeze_backbone, start_from, train_head_only
 
 LAST = Path("checkpoints") / "last.safetensors"
 PREVIOUS = Path("checkpoints") / "previous.safetensors"
+PRETRAINED = "pretrained"  # as `model.weights`: Paddle's own
 
 
 @dataclass
@@ -63,11 +65,19 @@ class TrainingState:
     optimizer: paddle.optimizer.Optimizer
     scaler: paddle.amp.GradScaler
     progress: Progress
+    origin: str = "random weights"  # or what was loaded in their place, for people
 
     @property
     def classifier(self) -> Classifier:
         """The network with its contract, as it is evaluated and kept."""
         return Classifier(self.model, self.preprocessing)
+
+    def train_mode(self) -> None:
+        """Let dropout drop and BatchNorm learn, except in a frozen backbone."""
+        if self.config.model.trainable == "head":
+            train_head_only(self.model)
+        else:
+            self.model.train()
 
     def save(self, run: Path, data_digest: str) -> None:
         """Write `last`; what was `last` becomes `previous`, so one of the two is whole at any moment."""
@@ -92,18 +102,20 @@ class TrainingState:
             "kind": "model",
             "model": {"name": self.config.model.name, "options": self.config.model.options},
             "preprocessing": self.preprocessing.model_dump(mode="json"),
+            "settings": self.config.model_dump(mode="json", exclude={"data", "device"}),
             "epoch": self.progress.epoch,
         }
         save_checkpoint(run / BEST, weights_of(self.model), record)
 
     def restore(self, run: Path, data_digest: str) -> list[str]:
-        """Continue from `last`, or from `previous` if `last` is damaged.
+        """Continue from `last`, or from `previous` if `last` is damaged; without either, begin.
 
         Returns:
             A sentence for each file that could not be used.
 
         Raises:
-            UserError: both are damaged, or belong to other lists or another network.
+            UserError: both are damaged, or belong to other lists or another network; or the weights to
+                begin with do not fit.
         """
         complaints = []
         for file in (run / LAST, run / PREVIOUS):
@@ -125,6 +137,12 @@ class TrainingState:
             return complaints
         if complaints:
             raise UserError(" and ".join(complaints))
+        weights = self.config.model.weights
+        if weights is not None:
+            self.origin = start_from(
+                self.model,
+                download_weights(self.config.model.name) if weights == PRETRAINED else weights,
+            )
         return []
 
     def _take(self, arrays: Arrays, record: dict[str, Any], file: Path) -> None:
@@ -137,11 +155,14 @@ class TrainingState:
 
 
 def new_state(config: Config, preprocessing: Preprocessing) -> TrainingState:
-    """Build network and optimizer for a configuration, with weights drawn from its seed."""
+    """Build network and optimizer for a configuration, with weights drawn from its seed.
+
+    Other weights to begin with are loaded by `restore`: only when there is nothing to continue.
+    """
     paddle.seed(config.seed)
     model = create_model(config.model.name, len(preprocessing.classes), **config.model.options)
-    if config.model.weights is not None:
-        put_weights(model, read_weights(config.model.weights), config.model.weights)
+    if config.model.trainable == "head":
+        freeze_backbone(model)
     return TrainingState(
         config,
         preprocessing,

@@ -17,25 +17,28 @@ from tqdm import tqdm
 
 from paddle_wrn import plots
 from paddle_wrn.augment import augment
-from paddle_wrn.checkpoint import weights_of, write_text
-from paddle_wrn.cli import command, parser
+from paddle_wrn.checkpoint import weights_of
+from paddle_wrn.cli import add_network_option, command, parser
 from paddle_wrn.config import Config, describe_settings, load_config, parse_settings
 from paddle_wrn.console import log, log_to, stop_signals
-from paddle_wrn.data import (
-    DataFolder,
-    Photos,
-    load_photos,
-    measure_mean_std,
-    read_data_folder,
-    steps_per_epoch,
-)
+from paddle_wrn.data import Photos, load_photos, measure_mean_std, steps_per_epoch
 from paddle_wrn.device import Device, select_device
 from paddle_wrn.errors import UserError
+from paddle_wrn.files import write_text
 from paddle_wrn.history import History
+from paddle_wrn.lists import DataFolder, read_data_folder
 from paddle_wrn.loop import finish_epoch, refuse_ruined_weights, train_epoch
 from paddle_wrn.models.summary import Summary, summarise
 from paddle_wrn.preprocessing import Preprocessing
-from paddle_wrn.run_folder import check_run_folder, create_run_folder, stored_config, write_results
+from paddle_wrn.run_folder import (
+    CONFIG,
+    check_run_folder,
+    create_run_folder,
+    finished_results,
+    place_aside,
+    stored_config,
+    write_results,
+)
 from paddle_wrn.state import LAST, PREVIOUS, Progress, TrainingState, new_state
 
 SAMPLE_DATA = "data/sample_birds"
@@ -47,9 +50,12 @@ def train(
     data: Path | str | None = None,
     output: Path | str | None = None,
     resume: bool = False,
+    again: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train, keep the best weights, and score the test photos once.
+
+    A finished run with the same settings and lists is not trained again: its figures are returned.
 
     Args:
         config: a `Config`, or a YAML file; without one, the recipe of `configs/birds.yaml`.
@@ -57,6 +63,7 @@ def train(
             sample birds unless it says otherwise.
         output: run folder; by default `runs/<data>-<config>`.
         resume: continue what the run folder holds.
+        again: train anew; what the run folder holds is first moved aside to `<output>-before-1`, -2, ...
         settings: changes on top, by dotted name: `{"optimizer.lr": 0.05}`.
 
     Returns:
@@ -66,34 +73,48 @@ def train(
         UserError: whatever is wrong with the configuration, the lists, the photos or the folder.
     """
     changes = dict(settings or {}) | ({} if data is None else {"data": str(data)})
-    if resume and output is not None and config is None:
+    if resume and again:
+        raise UserError("--resume continues a run and --again begins anew; give one of them")
+    if (resume or again) and output is not None and config is None:
         config = stored_config(Path(output))
         if config is None and "data" not in changes:
-            raise UserError(f"{output}: holds no run to resume; give the --data or --config it began with")
+            to_do = "resume" if resume else "train again"
+            raise UserError(f"{output}: holds no run to {to_do}; give the --data or --config it began with")
     resolved = load_config(config, changes)
     stem = Path(config).stem if isinstance(config, (str, Path)) else "birds"
     run = Path(output) if output is not None else Path("runs") / f"{Path(resolved.data).name}-{stem}"
-    check_run_folder(run, resolved, resume)
+    check_run_folder(run, resolved, resume=resume, again=again)
+    folder = read_lists(resolved)
+    finished = None if again else finished_results(run, folder.digest())
+    if finished is not None:
+        print(_not_again(run, finished))
+        return finished
     device = select_device(resolved.device)
-    folder = read_data_folder(_data_folder(resolved))
     names = ("train", "val", "test")
     lists = {name: load_photos(folder.split(name), resolved.input.size, resolved.input.memory_mb)
              for name in names if getattr(folder, name) is not None}  # fmt: skip
     with paddle.utils.unique_name.guard():  # parameter names must not depend on what was built before
-        return _train_run(resolved, run, device, folder, lists)
+        return _train_run(resolved, run, device, folder, lists, again)
 
 
-def _data_folder(config: Config) -> Path:
-    """Return the folder of the lists; the sample birds are drawn and split when they are first needed."""
+def _not_again(run: Path, finished: Mapping[str, Any]) -> str:
+    split = next((split for split in ("test", "val") if split in finished), None)
+    accuracy = "" if split is None else f" ({split} accuracy {finished[split]['accuracy']:.3f})"
+    return f"{run}: trained already{accuracy}, so nothing is done; to train it again, add --again"
+
+
+def read_lists(config: Config) -> DataFolder:
+    """Read the lists of a configuration; the sample birds are drawn and split when they are first needed."""
     if config.data == SAMPLE_DATA and not Path(SAMPLE_DATA, "train.txt").exists():
         from paddle_wrn.split_data import split_data
 
         print(f"no --data given: drawing and splitting sample birds in {SAMPLE_DATA}")
         split_data()
-    return Path(config.data)
+    return read_data_folder(config.data)
 
 
-def _preprocessing(config: Config, folder: DataFolder, train: Photos) -> Preprocessing:
+def preprocessing_for(config: Config, folder: DataFolder, train: Photos) -> Preprocessing:
+    """Return the contract of a run: mean and standard deviation are measured unless they are given."""
     mean, std = config.input.mean, config.input.std
     if mean is None or std is None:
         mean, std = measure_mean_std(train.images)
@@ -108,18 +129,23 @@ def _preprocessing(config: Config, folder: DataFolder, train: Photos) -> Preproc
 
 
 def _train_run(
-    config: Config, run: Path, device: Device, folder: DataFolder, lists: Mapping[str, Photos]
+    config: Config, run: Path, device: Device, folder: DataFolder, lists: Mapping[str, Photos], again: bool
 ) -> dict[str, Any]:
-    photos, val, test = lists["train"], lists.get("val"), lists.get("test")
-    preprocessing = _preprocessing(config, folder, photos)
+    photos = lists["train"]
+    preprocessing = preprocessing_for(config, folder, photos)
     state = new_state(config, preprocessing)
     digest = folder.digest()
-    complaints = state.restore(run, digest)
+    aside = place_aside(run) if again and (run / CONFIG).is_file() else None
+    complaints = state.restore(aside or run, digest)  # nothing is in `aside` yet
+    if aside is not None:  # only now: with settings, photos and weights to begin with nothing is wrong
+        run.rename(aside)
     create_run_folder(run, config, preprocessing)
     summary = summarise(state.model, (3, config.input.size, config.input.size))
     write_text(run / "model.txt", f"{summary}\n")
     history = History(run, state.progress.epoch)
     with log_to(run / "train.log"):
+        if aside is not None:
+            log.info("again     what was in %s is now in %s", run, aside)
         for complaint in complaints:
             log.warning("%s; continuing from the checkpoint before it", complaint)
         _introduce(config, device, folder, lists, summary, state, run)
@@ -127,11 +153,12 @@ def _train_run(
             rng = np.random.default_rng([config.seed, 0, 0])
             sample = augment(photos.images[:32], config.augment, rng)
             history.add_image("augmented training photos", plots.image_grid(sample), 0)
+            history.add_graph(state.model, summary.input_shape)
         try:
-            _train_epochs(state, photos, val, history, run, digest)
+            _train_epochs(state, photos, lists.get("val"), history, run, digest)
         finally:
             history.close()
-        return write_results(run, state, history.epochs, val, test, device, summary)
+        return write_results(run, state, history.epochs, lists, digest, device, summary)
 
 
 def _train_epochs(
@@ -239,9 +266,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options.add_argument("--output", type=Path, help="run folder (default: runs/<data>-<config>)")
     options.add_argument("--resume", action="store_true", help="continue the run in the output folder")
+    options.add_argument(
+        "--again", action="store_true", help="train anew; the run in the output folder is moved aside"
+    )
+    add_network_option(options)
     known, rest = options.parse_known_args(argv)
     train(
-        known.config, data=known.data, output=known.output, resume=known.resume, settings=parse_settings(rest)
+        known.config,
+        data=known.data,
+        output=known.output,
+        resume=known.resume,
+        again=known.again,
+        settings=parse_settings(rest),
     )
     return 0
 

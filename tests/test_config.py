@@ -1,6 +1,7 @@
 """Tests of the settings: where they come from and what is refused."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_the_papers_recipe_is_the_papers() -> None:
     assert (config.optimizer.lr, config.optimizer.weight_decay) == (0.1, 5e-4)
     assert (config.schedule.name, config.schedule.milestones, config.schedule.gamma) == (
         "step",
-        (60, 120, 160),
+        (0.3, 0.6, 0.8),
         0.2,
     )
     assert (config.schedule.warmup, config.label_smoothing) == (0, 0)
@@ -207,7 +208,7 @@ def nested(name: str) -> dict[str, object]:
         ("schedule.name", "linear"),
         ("schedule.warmup", 1),
         ("schedule.warmup", -0.1),
-        ("schedule.milestones", 60),
+        ("schedule.milestones", 0.6),
         ("schedule.gamma", 0),
     ],
 )
@@ -220,7 +221,9 @@ def test_a_value_that_cannot_be_is_named_with_what_was_found(name: str, value: o
     assert expected
 
 
-@pytest.mark.parametrize(("name", "value"), [("input.std", [0.5, 0.0, 0.5]), ("schedule.milestones", [9, 0])])
+@pytest.mark.parametrize(
+    ("name", "value"), [("input.std", [0.5, 0.0, 0.5]), ("schedule.milestones", [0.9, 0.0])]
+)
 def test_of_several_values_the_wrong_one_is_shown(name: str, value: list[float]) -> None:
     with pytest.raises(UserError, match=rf"^{name}: found 0(\.0)?; input should be greater than 0"):
         load_config(None, {name: value})
@@ -328,3 +331,108 @@ def test_differences_are_told_setting_by_setting() -> None:
         f"epochs was {Config().epochs}, now 7",
         f"optimizer.lr was {Config().optimizer.lr}, now 0.05",
     ]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "googlenet_cifar", "my_own", "WRN_16_1"])
+def test_the_default_options_are_for_wide_resnets_only(tmp_path: Path, name: str) -> None:
+    from_file = load_config(yaml_file(tmp_path, f"model: {{name: {name}}}\n"))
+    from_words = load_config(None, {"model.name": name})
+
+    assert from_file.model.options == from_words.model.options == {}
+    assert load_config(None, {"model.name": "wrn_22_2"}).model.options == Config().model.options
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "left"),
+    [
+        ("{conv_bias: true}", "wrn_28_10", {"conv_bias": True}),
+        ("{conv_bias: true}", "resnet18", {}),
+        ("{conv_bias: true}", "preact_resnet_cifar", {}),
+        ("{}", "resnet20", {}),
+    ],
+)
+def test_another_kind_of_network_leaves_the_options_of_the_old_one_behind(
+    tmp_path: Path, options: str, name: str, left: dict[str, object]
+) -> None:
+    file = yaml_file(tmp_path, f"model: {{name: wrn_16_1, options: {options}}}\n")
+
+    assert load_config(file, {"model.name": name}).model.options == left
+    assert load_config(load_config(file), {"model.name": name}).model.options == left
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_options_given_with_another_network_are_its_own(backwards: bool) -> None:
+    changes = {"model.name": "resnet20", "model.options.shortcut": "B"}
+    if backwards:
+        changes = dict(reversed(changes.items()))
+
+    assert load_config(None, changes).model.options == {"shortcut": "B"}
+    assert load_config(CONFIGS / "tutorial.yaml", changes).model.options == {"shortcut": "B"}
+
+
+def test_sizes_of_a_name_are_no_other_kind_of_network(tmp_path: Path) -> None:
+    file = yaml_file(tmp_path, "model: {name: resnet20, options: {shortcut: C}}\n")
+
+    assert load_config(file, {"model.name": "resnet110"}).model.options == {"shortcut": "C"}
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_pretrained_is_said_by_the_weights_and_not_by_an_option(tmp_path: Path, given: bool) -> None:
+    sentence = "model.options.pretrained: weights are no option; write `weights: pretrained`"
+    with pytest.raises(UserError, match=f"{re.escape(sentence)}$"):
+        load_config(None, {"model.name": "resnet18", "model.options.pretrained": given})
+    text = f"model: {{name: resnet18, options: {{pretrained: {str(given).lower()}}}}}\n"
+    with pytest.raises(UserError, match=rf"my\.yaml: {re.escape(sentence)}$"):
+        load_config(yaml_file(tmp_path, text))
+
+
+def test_which_part_learns_is_all_or_the_head() -> None:
+    assert Config().model.trainable == "all"
+    assert load_config(None, {"model.trainable": "head"}).model.trainable == "head"
+    with pytest.raises(UserError, match=r"^model\.trainable: found 'body'; input should be 'all' or 'head'"):
+        load_config(None, {"model.trainable": "body"})
+
+
+def test_finetuning_learns_a_new_head_on_weights_of_imagenet() -> None:
+    config = load_config(CONFIGS / "finetune.yaml")
+
+    assert (config.model.name, config.model.options) == ("resnet18", {})
+    assert (config.model.weights, config.model.trainable) == ("pretrained", "head")
+    assert (config.input.mean, config.input.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "optimizer"),
+    [
+        ("googlenet", "googlenet_cifar", ("adamw", 1e-3)),
+        ("resnet", "resnet_cifar", ("sgd", 0.1)),
+        ("preact_resnet", "preact_resnet_cifar", ("sgd", 0.1)),
+        ("densenet", "densenet_cifar", ("adamw", 1e-3)),
+    ],
+)
+def test_the_recipes_of_the_cifar_comparison_are_its_own(
+    name: str, network: str, optimizer: tuple[str, float]
+) -> None:
+    config = load_config(CONFIGS / f"{name}_cifar10.yaml")
+
+    assert (config.model.name, config.model.options) == (network, {"activation": "relu"})
+    assert (config.optimizer.name, config.optimizer.lr) == optimizer
+    assert (config.optimizer.momentum, config.optimizer.nesterov) == (0.9, optimizer[0] != "sgd")
+    assert (config.optimizer.weight_decay, config.label_smoothing) == (1e-4, 0)
+    assert (config.epochs, config.batch_size, config.drop_last, config.seed) == (180, 128, True, 42)
+    assert config.schedule.name == "step"
+    assert [round(milestone * 180) for milestone in config.schedule.milestones] == [100, 150]
+    assert (config.schedule.gamma, config.schedule.warmup) == (0.1, 0)
+    assert (config.augment.crop_size, config.augment.crop_scale) == (32, 0.8)
+    assert config.augment.crop_ratio == (0.9, 1.1)
+    assert (config.augment.flip_horizontal, config.augment.colour) == (0.5, 0)
+    assert (config.input.size, config.input.mean, config.input.mirror) == (32, None, False)
+
+
+def test_the_flower_recipe_is_the_tutorials() -> None:
+    config = load_config(CONFIGS / "flowers.yaml")
+
+    assert (config.model.name, config.input.size, config.augment.crop_size) == ("flowernet", 224, 224)
+    assert (config.optimizer.name, config.optimizer.lr, config.optimizer.weight_decay) == ("adam", 2e-4, 0)
+    assert (config.epochs, config.batch_size, config.selection) == (10, 32, "best")
+    assert (config.augment.flip_horizontal, config.schedule.name) == (0.5, "constant")

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from paddle_wrn import inference, plots
-from paddle_wrn.data import read_data_folder
 from paddle_wrn.evaluate import evaluate, main
 from paddle_wrn.inference import load_classifier
+from paddle_wrn.lists import read_data_folder
 from paddle_wrn.train import train
 
 TINY: dict[str, Any] = {

@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import paddle
 import pytest
+from paddle import nn
 from visualdl import LogReader
+from visualdl.reader.graph_reader import GraphReader
 
-from paddle_wrn.history import History, read_history
+from paddle_wrn.history import History, computation_graph, read_history
+from paddle_wrn.models import create_model
 
 
 def epoch(number: int, **changes: Any) -> dict[str, Any]:
@@ -99,3 +103,58 @@ def test_scalars_pictures_and_histograms_reach_visualdl(tmp_path: Path) -> None:
     assert [record.id for record in reader.get_data("scalar", "accuracy/val")] == [1]
     assert tags["image"] == ["photos"]
     assert tags["histogram"] == ["fc.weight"]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_graph_holds_every_operation_and_leaves_the_network_alone(training: bool) -> None:
+    paddle.seed(7)
+    model = create_model("wrn_10_1", 3, drop_rate=0.3)
+    model.train() if training else model.eval()
+    before = {name: value.numpy() for name, value in model.state_dict().items()}
+    random_state = paddle.get_rng_state()
+    expected = paddle.rand([4]).numpy()
+    paddle.set_rng_state(random_state)
+
+    graph = computation_graph(model, (3, 16, 16))
+
+    np.testing.assert_array_equal(paddle.rand([4]).numpy(), expected)
+    assert paddle.in_dynamic_mode()
+    assert all(layer.training is training for layer in model.sublayers(include_self=True))
+    assert not any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in model.sublayers())
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name])
+    model(paddle.zeros([1, 3, 16, 16])).sum().backward()
+
+    convolutions = [layer for layer in model.sublayers() if isinstance(layer, nn.Conv2D)]
+    operations = [node for node in graph["nodes"] if node["is_leaf_node"]]
+    assert sum(node["type"] == "conv2d" for node in operations) == len(convolutions) == 9
+    assert any("NetworkBlock[group2]" in node["name"] for node in operations)
+    assert not any("op_callstack" in node["attrs"] for node in operations)  # paths of the user's computer
+
+
+def test_visualdl_reads_the_graph(tmp_path: Path) -> None:
+    history = History(tmp_path, 0)
+    history.add_graph(create_model("wrn_10_1", 3), (3, 16, 16))
+    history.close()
+    reader = GraphReader(str(tmp_path / "visualdl"))
+    (run,) = reader.runs()
+    shown = {node.type for node in reader.get_graph(run).nodes}
+    assert len([kind for kind in shown if kind.startswith("NetworkBlock")]) >= 1
+    everything = reader.get_graph(run, expand_all=True)
+    assert sum(node.type == "conv2d" for node in everything.nodes) == 9
+
+
+class Untraceable(nn.Layer):
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return paddle.to_tensor(x.numpy())
+
+
+def test_a_network_that_cannot_be_traced_is_trained_without_a_graph(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = History(tmp_path, 0)
+    history.add_graph(Untraceable(), (3, 16, 16))
+    history.close()
+    assert "no graph for VisualDL (" in caplog.text
+    assert paddle.in_dynamic_mode()
+    assert [file.name for file in (tmp_path / "visualdl").iterdir()] == ["vdlrecords.paddle_wrn.log"]

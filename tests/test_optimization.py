@@ -33,13 +33,13 @@ PEAK = 0.4
         ({"name": "cosine", "warmup": 0.2}, 20, 1),
         ({"name": "cosine", "warmup": 0.2}, 60, 0.5),
         ({"name": "cosine", "warmup": 0.2}, 100, 0),
-        ({"name": "step", "warmup": 0, "milestones": (30, 60), "gamma": 0.2}, 0, 1),
-        ({"name": "step", "warmup": 0, "milestones": (30, 60), "gamma": 0.2}, 29.99, 1),
-        ({"name": "step", "warmup": 0, "milestones": (30, 60), "gamma": 0.2}, 30, 0.2),
-        ({"name": "step", "warmup": 0, "milestones": (30, 60), "gamma": 0.2}, 59.99, 0.2),
-        ({"name": "step", "warmup": 0, "milestones": (30, 60), "gamma": 0.2}, 60, 0.04),
-        ({"name": "step", "warmup": 0, "milestones": (60, 30), "gamma": 0.2}, 100, 0.04),
-        ({"name": "step", "warmup": 0.1, "milestones": (30,), "gamma": 0.5}, 5, 0.5),
+        ({"name": "step", "warmup": 0, "milestones": (0.3, 0.6), "gamma": 0.2}, 0, 1),
+        ({"name": "step", "warmup": 0, "milestones": (0.3, 0.6), "gamma": 0.2}, 29.99, 1),
+        ({"name": "step", "warmup": 0, "milestones": (0.3, 0.6), "gamma": 0.2}, 30, 0.2),
+        ({"name": "step", "warmup": 0, "milestones": (0.3, 0.6), "gamma": 0.2}, 59.99, 0.2),
+        ({"name": "step", "warmup": 0, "milestones": (0.3, 0.6), "gamma": 0.2}, 60, 0.04),
+        ({"name": "step", "warmup": 0, "milestones": (0.6, 0.3), "gamma": 0.2}, 100, 0.04),
+        ({"name": "step", "warmup": 0.1, "milestones": (0.3,), "gamma": 0.5}, 5, 0.5),
     ],
 )
 def test_the_learning_rate_at_a_moment(schedule: dict[str, object], epoch: float, share: float) -> None:
@@ -49,7 +49,7 @@ def test_the_learning_rate_at_a_moment(schedule: dict[str, object], epoch: float
 
 
 def test_the_papers_steps() -> None:
-    schedule = ScheduleConfig(name="step", warmup=0, milestones=(60, 120, 160), gamma=0.2)
+    schedule = ScheduleConfig(name="step", warmup=0, milestones=(0.3, 0.6, 0.8), gamma=0.2)
 
     rates = [learning_rate(schedule, 0.1, epoch, 200) for epoch in (0, 60, 120, 160, 199)]
 

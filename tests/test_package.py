@@ -17,7 +17,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "paddle_wrn"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # those that run as `python -m paddle_wrn.<name>`
-COMMANDS = {path.stem for path in SOURCES if '\nif __name__ == "__main__":' in path.read_text("utf-8")}
+COMMANDS = {  # `python -m paddle_wrn.models` is a view of a library package, not a command module
+    path.stem
+    for path in SOURCES
+    if '\nif __name__ == "__main__":' in path.read_text("utf-8") and path.stem != "__main__"
+}
 
 
 def module_name(path: Path) -> str:

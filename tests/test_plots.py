@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from paddle_wrn import plots
+from paddle_wrn.errors import UserError
 
 HISTORY = [
     {"epoch": n, "train_loss": 2 / n, "val_loss": 3 / n, "train_acc": n / 10, "val_acc": n / 20}
@@ -226,6 +227,120 @@ def test_a_picture_is_written_the_same_each_time(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (1382, 518))  # 9.6 x 3.6 inches at 144 dpi
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 10
+
+
+def bars(*names: str) -> list[tuple[str, float]]:
+    return [(name, 0.5**place) for place, name in enumerate(names, start=1)]
+
+
+def shown_bars(axes: Any) -> list[tuple[str, float]]:
+    """Return (name, length) of the coloured bars, from above; the pale ones behind them are full."""
+    lengths = {round(bar.get_y() + bar.get_height() / 2): bar.get_width() for bar in axes.patches[1::2]}
+    names = {text.get_position()[1]: text.get_text() for text in axes.texts[::2]}
+    return [(names[place], lengths[place]) for place in sorted(names)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 24])
+def test_predictions_are_titled_and_have_bars(count: int) -> None:
+    images = [np.full((4 + place, 9, 3), place, np.uint8) for place in range(count)]
+    said = [bars("Cockatoo", "Green", f"number {place}") for place in range(count)]
+
+    figure = plots.prediction_sheet(images, said)
+
+    pictures = [axes for axes in figure.axes if axes.images]
+    charts = [axes for axes in figure.axes if axes.patches]
+    assert len(pictures) == len(charts) == count
+    for place, (picture, chart) in enumerate(zip(pictures, charts, strict=True)):
+        np.testing.assert_array_equal(picture.images[0].get_array(), images[place])
+        assert picture.get_title() == "Cockatoo 50.0%"
+        assert shown_bars(chart) == said[place]
+        assert [text.get_text() for text in chart.texts[1::2]] == ["50.0%", "25.0%", "12.5%"]
+        assert chart.get_ylim()[0] > 2.4  # the first bar is above
+        assert chart.get_ylim()[1] < -0.4
+    assert figure.get_supxlabel() == ""
+    assert not any(axes.axison for axes in figure.axes)
+
+
+def test_a_note_stands_below_the_predictions() -> None:
+    figure = plots.prediction_sheet(list(photos(2)), [bars("a")] * 2, "the first 2 of 3 photos")
+
+    assert figure.get_supxlabel() == "the first 2 of 3 photos"
+
+
+@pytest.mark.usefixtures("any_font")
+@pytest.mark.parametrize(("count", "size"), [(1, (1209, 662)), (3, (1123, 446)), (5, (1497, 892))])
+def test_predictions_are_a_picture(count: int, size: tuple[int, int], tmp_path: Path) -> None:
+    said = [bars("$a long name that does not end here$", "蕉林莺", "c")] * count
+    figure = plots.prediction_sheet(list(photos(count)), said, "note")
+
+    plots.save(figure, tmp_path / "sheet.png")
+
+    assert figure.axes[0].get_title() == "$a long name that does no… 50.0%"
+    with Image.open(tmp_path / "sheet.png") as picture:
+        assert picture.size == size
+
+
+def test_rows_of_photos_have_labels_on_their_left(tmp_path: Path) -> None:
+    rows = [photos(3), np.full((3, 8, 8, 3), 200, np.uint8)]
+
+    figure = plots.photo_rows(rows, ["as read", "$augmented$"])
+
+    grid = np.array(figure.axes).reshape(2, 3)
+    assert [[axes.get_ylabel() for axes in row] for row in grid] == [
+        ["as read", "", ""],
+        ["$augmented$", "", ""],
+    ]
+    for axes, image in zip(grid.flat, [*rows[0], *rows[1]], strict=True):
+        np.testing.assert_array_equal(axes.images[0].get_array(), image)
+        assert axes.get_xticks().size == axes.get_yticks().size == 0
+    plots.save(figure, tmp_path / "rows.png")
+    with Image.open(tmp_path / "rows.png") as picture:
+        assert picture.size == (705, 446)
+
+
+def test_a_failed_save_leaves_the_old_picture_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = plots.curves(HISTORY)
+    plots.save(figure, tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+
+    def half(place: Path, **_: Any) -> None:
+        place.write_bytes(before[:100])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(figure, "savefig", half)
+    with pytest.raises(OSError, match="disk full"):
+        plots.save(figure, tmp_path / "a.png")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.png": before}
+
+
+def test_the_place_of_a_picture_is_made(tmp_path: Path) -> None:
+    assert plots.make_place(str(tmp_path / "new" / "er" / "a.PNG")) == tmp_path / "new" / "er" / "a.PNG"
+    assert (tmp_path / "new" / "er").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("new/a.jpg", "a.jpg: pictures are PNG files"),
+        ("new/.png", "pictures are PNG files"),
+        ("folder.png", "folder.png: this is a folder"),
+        ("file/a.png", "file: this is a file where a folder is needed"),
+    ],
+)
+def test_a_bad_place_for_a_picture_is_one_sentence(tmp_path: Path, name: str, sentence: str) -> None:
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=sentence):
+        plots.make_place(tmp_path / name)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots.os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(UserError, match="no permission to write into this folder"):
+        plots.make_place(tmp_path / "a.png")
 
 
 def test_a_grid_lays_pictures_out_row_by_row_on_white() -> None:

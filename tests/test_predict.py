@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import RunMain
+from PIL import Image
 
-from paddle_wrn import inference
+from paddle_wrn import inference, plots
 from paddle_wrn.checkpoint import load_checkpoint, save_checkpoint
 from paddle_wrn.errors import ImageError, UserError
 from paddle_wrn.inference import load_classifier
 from paddle_wrn.metrics import softmax
-from paddle_wrn.predict import Prediction, find_photos, main, predict
+from paddle_wrn.predict import Prediction, _drawn, find_photos, main, predict
 from paddle_wrn.train import train
 
 TINY: dict[str, Any] = {
@@ -101,6 +102,106 @@ def test_top_k_is_bounded_by_the_classes(top_k: int, named: int, run: Path, phot
     assert prediction.probability == given[0]
     if named == 3:
         assert sum(given) == pytest.approx(1)
+
+
+def test_all_names_every_class_one_a_line(run: Path, photo: Path, run_main: RunMain) -> None:
+    expected = probabilities(run, photo)
+    order = sorted(range(3), key=lambda label: -expected[label])
+    lines = [f"{photo}:", *(f"  {expected[label]:6.1%}  {SHOWN[label]}" for label in order)]
+    assert run_main(main, run, photo, "--all").out.splitlines() == lines
+
+
+def test_all_in_json_and_from_python(run: Path, photo: Path, run_main: RunMain) -> None:
+    (line,) = run_main(main, run, photo, "--all", "--json").out.splitlines()
+    (prediction,) = predict(run, photo, top_k=None)
+    assert isinstance(prediction, Prediction)
+    assert {entry["class"] for entry in json.loads(line)["top"]} == set(CLASSES)
+    assert json.loads(line) == prediction.to_json()
+
+
+def test_all_and_top_k_exclude_each_other(run: Path, photo: Path, run_main: RunMain) -> None:
+    assert "not allowed with" in run_main(main, run, photo, "--all", "--top-k", 2).err
+
+
+@pytest.fixture
+def sheets(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return what is drawn: photos, bars and note of each sheet."""
+    drawn: list[Any] = []
+    real = plots.prediction_sheet
+
+    def prediction_sheet(images: Any, bars: Any, note: str) -> Any:
+        drawn.append((images, bars, note))
+        return real(images[:2], bars[:2], note)  # all would take seconds
+
+    monkeypatch.setattr(plots, "prediction_sheet", prediction_sheet)
+    return drawn
+
+
+def test_a_picture_shows_the_photo_itself_and_its_classes(
+    run: Path, photo: Path, tmp_path: Path, sheets: list[Any], run_main: RunMain
+) -> None:
+    expected = probabilities(run, photo)
+    text = run_main(main, run, photo, "--top-k", 1).out
+    outcome = run_main(main, run, photo, "--top-k", 1, "--picture", tmp_path / "new" / "a.PNG")
+    assert (outcome.code, outcome.out) == (0, text)
+    (((image,), (bars,), note),) = sheets
+    with Image.open(photo) as original:
+        assert (image == np.asarray(original)).all()
+    names = plots.labels_for(CLASSES, ("蓝圆", "Green", "Red Triangle"))
+    assert dict(bars) == {name: pytest.approx(p, rel=1e-4) for name, p in zip(names, expected, strict=True)}
+    assert note == ""
+    with Image.open(tmp_path / "new" / "a.PNG") as picture:
+        assert picture.format == "PNG"
+    assert len(list((tmp_path / "new").iterdir())) == 1
+
+
+def test_a_picture_holds_the_first_24_photos_upright_and_small(
+    run: Path, photo_folder: Path, tmp_path: Path, sheets: list[Any]
+) -> None:
+    photo = Image.new("RGB", (1300, 650), "green")
+    exif = photo.getexif()
+    exif[0x0112] = 6  # lies on its side
+    photo.save(tmp_path / "large.jpg", exif=exif)
+    (tmp_path / "broken.jpg").touch()
+    photos = [tmp_path / "broken.jpg", tmp_path / "large.jpg", photo_folder]
+    assert len(list(predict(run, photos, picture=tmp_path / "a.png"))) == 38
+    ((images, bars, note),) = sheets
+    assert len(images) == len(bars) == 24
+    assert images[0].shape == (640, 320, 3)
+    assert note == "the first 24 of 37 photos"
+
+
+@pytest.mark.parametrize(("top_k", "bars"), [(1, 5), (3, 5), (7, 7), (11, 10), (None, 10)])
+def test_a_picture_has_five_to_ten_bars(
+    top_k: int | None, bars: int, run: Path, photo: Path, tmp_path: Path, sheets: list[Any]
+) -> None:
+    names = tuple(f"class {label}" for label in range(12))
+    contract = load_classifier(run).preprocessing.model_copy(
+        update={"classes": names, "display_names": names}
+    )
+    top = tuple((name, name, 1 / 12) for name in names)
+    result = Prediction(str(photo), 0, *names[:1] * 2, 1 / 12, top)
+    (passed,) = _drawn(iter([result]), contract, top_k, tmp_path / "a.png")
+    assert isinstance(passed, Prediction)
+    assert passed.top == top[:top_k]
+    assert [name for name, _ in sheets[0][1][0]] == list(names[:bars])
+
+
+def test_no_picture_of_nothing(run: Path, tmp_path: Path, run_main: RunMain) -> None:
+    (tmp_path / "a.jpg").touch()
+    assert run_main(main, run, tmp_path, "--picture", tmp_path / "a.png").code == 2
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a", "photos.png", "file/a.png"])
+def test_a_place_where_no_picture_can_be_is_refused_before_any_work(
+    name: str, run: Path, photo: Path, tmp_path: Path, run_main: RunMain
+) -> None:
+    (tmp_path / "photos.png").mkdir()
+    (tmp_path / "file").touch()
+    outcome = run_main(main, run, photo, "--picture", tmp_path / name)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"error: {tmp_path / name.removesuffix('/a.png')}: ")
 
 
 @pytest.mark.parametrize("top_k", [0, -1])

@@ -389,7 +389,7 @@ def test_visualdl_holds_every_epoch_of_a_resumed_run(
 ) -> None:
     stop_after(6, "sgd", data_folder, tmp_path / "run", monkeypatch)
     train(output=tmp_path / "run", resume=True)
-    (records,) = (tmp_path / "run" / "visualdl").iterdir()
+    (records,) = (tmp_path / "run" / "visualdl").glob("vdlrecords*")
     reader = LogReader(file_path=str(records))
     assert [record.id for record in reader.get_data("scalar", "loss/val")] == [1, 2, 3]
     assert len(reader.get_data("image", "augmented training photos")) == 1

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddle_wrn.data import read_data_folder
 from paddle_wrn.errors import UserError
+from paddle_wrn.lists import read_data_folder
 from paddle_wrn.split_data import main, report, split_data
 from paddle_wrn.splitting import photo_folder
 from paddle_wrn.splitting.files import OUTPUT_FILES
@@ -90,6 +90,19 @@ def test_record(photos: Path) -> None:
     assert str(photos) not in json.dumps(record)
 
 
+def test_class_indices_are_written_as_other_programs_read_them(photos: Path) -> None:
+    (photos / "owl").rename(photos / "雪鸮")
+    split_data("photos")
+    text = Path("data/photos/class_indices.json").read_bytes().decode()
+    assert text == '{\n    "0": "egret",\n    "1": "puffin",\n    "2": "雪鸮"\n}\n'
+
+
+def test_class_indices_are_not_read(photos: Path) -> None:
+    split_data("photos")
+    Path("data/photos/class_indices.json").write_text("{}")
+    assert read_data_folder("data/photos").classes.names == ("egret", "owl", "puffin")
+
+
 def test_same_seed_same_bytes_in_any_file_order(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     split_data("photos", "first")
     listdir, scandir = os.listdir, os.scandir
@@ -142,6 +155,15 @@ def test_another_class_leaves_the_others_alone(photos: Path) -> None:
 def test_share_0_means_no_such_list(photos: Path, options: dict[str, float], lists: set[str]) -> None:
     assert set(split_data("photos", "out", **options).lists) == lists
     assert {p.stem for p in Path("out").glob("*.txt")} == {*lists, "classes"}
+
+
+def test_80_20_without_test_photos(photos: Path) -> None:
+    assert main(["photos", "--val", "0.2", "--test", "0"]) == 0
+    data = read_data_folder("data/photos")
+    assert data.val is not None
+    assert data.test is None
+    assert np.bincount(data.train.labels).tolist() == [8, 16, 6]
+    assert np.bincount(data.val.labels).tolist() == [2, 4, 1]
 
 
 def test_rounding_leaves_a_photo_to_train(here: Path) -> None:
@@ -355,6 +377,21 @@ def test_other_photos_or_names_need_overwrite(photos: Path) -> None:
     with pytest.raises(UserError, match=r"\(photos: 1 removed, 1 changed\)"):
         split_data("photos")
     assert split_data("photos", overwrite=True).status == "written"
+
+
+def test_class_indices_are_added_to_lists_that_have_none(photos: Path) -> None:
+    split_data("photos")
+    complete = contents(Path("data/photos"))
+    Path("data/photos/class_indices.json").unlink()
+    assert split_data("photos").status == "written"
+    assert contents(Path("data/photos")) == complete
+
+
+def test_other_class_indices_need_overwrite(photos: Path) -> None:
+    split_data("photos")
+    Path("data/photos/class_indices.json").write_text("mine")
+    with pytest.raises(UserError, match=r"\(class_indices\.json would change\)"):
+        split_data("photos")
 
 
 @pytest.mark.parametrize(

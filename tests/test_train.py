@@ -1,5 +1,6 @@
 """Training: what a run folder holds, that it learns, that it repeats itself and what it refuses."""
 
+import csv
 import json
 import re
 import shutil
@@ -11,19 +12,22 @@ from typing import Any
 import numpy as np
 import paddle
 import pytest
-from conftest import RunMain
+from conftest import RunMain, draw_photo
 from PIL import Image
 from visualdl import LogReader
 
 from paddle_wrn import inference, loop
 from paddle_wrn.checkpoint import load_checkpoint, read_weights
 from paddle_wrn.config import load_config
-from paddle_wrn.data import load_photos, measure_mean_std, read_classes, read_data_folder
+from paddle_wrn.data import load_photos, measure_mean_std
 from paddle_wrn.errors import UserError
 from paddle_wrn.inference import load_classifier
+from paddle_wrn.lists import read_classes, read_data_folder
+from paddle_wrn.metrics import softmax
 from paddle_wrn.models import create_model
 from paddle_wrn.optimization import learning_rate
 from paddle_wrn.preprocessing import Preprocessing
+from paddle_wrn.run_folder import read_predictions
 from paddle_wrn.train import main, train
 
 # 24 training photos: three steps of 7 and one of 3 an epoch
@@ -161,6 +165,53 @@ def test_train_returns_what_metrics_json_holds(data_folder: Path, tmp_path: Path
     assert json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8")) == results
 
 
+def test_test_predictions_are_what_the_kept_network_says(run: Path, data_folder: Path) -> None:
+    with (run / "test_predictions.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["path", "class", "predicted", "probability"]
+    listed = (data_folder / "test.txt").read_text("utf-8").splitlines()
+    assert [row[0] for row in rows] == [line.rpartition(" ")[0] for line in listed]
+    classifier = load_classifier(run)
+    names = classifier.preprocessing.classes
+    assert [row[1] for row in rows] == [names[int(line[-1])] for line in listed]
+    for path, _, predicted, probability in rows:
+        logits = classifier.logits(classifier.preprocessing.load(data_folder / path)[None])
+        assert predicted == names[logits.argmax()]
+        assert float(probability) == pytest.approx(softmax(logits).max(), abs=1e-5)
+
+
+def test_paths_of_test_predictions_begin_at_the_lists(
+    own_lists: Path, tmp_path: Path, no_figures: None
+) -> None:
+    inside = own_lists / "in, side.jpg"
+    draw_photo(1, np.random.default_rng(0)).save(inside)
+    first = (own_lists / "test.txt").read_text("utf-8").splitlines()[0]
+    lines = [first, f"{inside} 1", "in, side.jpg 1"]
+    (own_lists / "test.txt").write_text("\n".join(lines), "utf-8")
+    train(data=own_lists, output=tmp_path / "run", settings=TINY | {"epochs": 1})
+    rows = read_predictions(tmp_path / "run")
+    assert [row["path"] for row in rows] == [first.rpartition(" ")[0], "in, side.jpg", "in, side.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "no such file"),
+        (b"path,class\na.jpg,b\n", "not what training wrote"),
+        (b"path,class,predicted,probability\na.jpg,b\n", "not what training wrote"),
+        (b"path,class,predicted,probability\n\xff\n", "not a CSV file"),
+    ],
+    ids=["missing", "other columns", "short line", "not UTF-8"],
+)
+def test_predictions_that_cannot_be_read_are_a_sentence(
+    content: bytes | None, complaint: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "test_predictions.csv").write_bytes(content)
+    with pytest.raises(UserError, match=f"test_predictions.csv: {complaint}.*--again"):
+        read_predictions(tmp_path)
+
+
 def test_checkpoints_are_a_model_and_a_training_state(run: Path) -> None:
     weights, record = load_checkpoint(run / BEST, "model")
     assert record["model"] == {"name": "wrn_10_1", "options": {"strides": [2, 1, 2, 2]}}
@@ -200,7 +251,7 @@ def test_pictures_are_whole(run: Path) -> None:
 
 
 def visualdl_reader(run: Path) -> LogReader:
-    (records,) = (run / "visualdl").iterdir()
+    (records,) = (run / "visualdl").glob("vdlrecords*")
     return LogReader(file_path=str(records))
 
 
@@ -225,6 +276,18 @@ def test_visualdl_holds_a_grid_of_augmented_photos_and_histograms(run: Path) -> 
     assert len(grid.image.encoded_image_string) > 1000
     histograms = reader.get_data("histogram", "conv1.weight")
     assert [record.id for record in histograms] == [1, 2, 3]
+
+
+def test_the_graph_for_visualdl_changes_nothing(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None
+) -> None:
+    settings = TINY | {"model.options.drop_rate": 0.5}
+    train(data=data_folder, output=tmp_path / "with", settings=settings)
+    monkeypatch.setattr("paddle_wrn.history.History.add_graph", lambda *_: None)
+    train(data=data_folder, output=tmp_path / "without", settings=settings)
+    assert weight_files(tmp_path / "with") == weight_files(tmp_path / "without")
+    graph = json.loads((tmp_path / "with" / "visualdl" / "vdlgraph.paddle_wrn.log").read_text("utf-8"))
+    assert [node["type"] for node in graph["nodes"]].count("conv2d") == 9
 
 
 def test_a_relative_run_folder_holds_everything(
@@ -369,7 +432,7 @@ def test_mixed_precision_does_nothing_on_the_processor_and_says_so(
     run: Path, data_folder: Path, tmp_path: Path, no_figures: None
 ) -> None:
     train(data=data_folder, output=tmp_path / "run", settings=TINY | {"amp": True})
-    assert weight_files(tmp_path / "run") == weight_files(run)
+    assert weight_files(tmp_path / "run")[1] == weight_files(run)[1]
     assert "mixed precision does nothing on the processor" in (tmp_path / "run/train.log").read_text("utf-8")
 
 
@@ -529,7 +592,7 @@ def test_refuses_bad_lists_and_leaves_nothing(
     [
         ("model.options.depth", 16, "wrn_10_1 has no such option"),
         ("model.name", "wrn_29_1", "depth: found 29"),
-        ("model.name", "resnet", "networks are wrn_<depth>_<widen factor>"),
+        ("model.name", "resnet", "model.name: found 'resnet'; the nearest networks are"),
         ("batch_size", 0, "batch_size: found 0"),
         ("epochs", "many", "epochs: found 'many'"),
         ("optimizer.lrr", 1, "did you mean optimizer.lr?"),
@@ -569,12 +632,157 @@ def test_refuses_an_unfit_output(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_refuses_to_train_over_a_run(run: Path, data_folder: Path, run_main: RunMain) -> None:
-    before = weight_files(run)
-    outcome = run_main(main, "--data", data_folder, "--output", run, *words(TINY))
+# A run that is there already
+
+
+@pytest.fixture
+def own_run(run: Path, tmp_path: Path) -> Path:
+    """Return a copy of a finished run that a test may change."""
+    shutil.copytree(run, tmp_path / "own")
+    return tmp_path / "own"
+
+
+def state_of(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """Return time and content of every file."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+@pytest.mark.parametrize("more", [(), ("--resume",), ("--device", "cpu")], ids=str)
+def test_a_finished_run_is_not_trained_again(
+    more: tuple[str, ...],
+    run: Path,
+    data_folder: Path,
+    run_main: RunMain,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = state_of(run)
+    monkeypatch.setattr("paddle_wrn.train.load_photos", None)  # no photo is looked at
+    outcome = run_main(main, "--data", data_folder, "--output", run, *words(TINY), *more)
+    assert outcome.code == 0
+    (line,) = outcome.out.splitlines()
+    assert line.startswith(f"{run}: trained already (test accuracy ")
+    assert "--again" in line
+    assert state_of(run) == before
+    stored = json.loads((run / "metrics.json").read_text("utf-8"))
+    assert f"{stored['test']['accuracy']:.3f}" in line
+    assert train(data=data_folder, output=run, settings=TINY) == stored
+
+
+def test_a_finished_run_with_other_settings_is_refused(
+    run: Path, data_folder: Path, run_main: RunMain
+) -> None:
+    before = state_of(run)
+    settings = words(TINY | {"seed": 4})
+    outcome = run_main(main, "--data", data_folder, "--output", run, *settings)
     assert outcome.code == 2
-    assert "add --resume" in outcome.err
-    assert weight_files(run) == before
+    assert "another configuration (seed was 0, now 4)" in outcome.err
+    assert "--again" in outcome.err
+    assert state_of(run) == before
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_finished_run_on_lists_that_have_changed_is_refused(
+    resume: bool, own_lists: Path, tmp_path: Path, no_figures: None
+) -> None:
+    train(data=own_lists, output=tmp_path / "run", settings=TINY | {"epochs": 1})
+    lines = (own_lists / "test.txt").read_text("utf-8").splitlines(keepends=True)
+    (own_lists / "test.txt").write_text("".join(lines[1:]), "utf-8")
+    with pytest.raises(UserError, match="the lists have changed since this run began"):
+        train(data=own_lists, output=tmp_path / "run", resume=resume, settings=TINY | {"epochs": 1})
+
+
+def test_an_unfinished_run_needs_resume(own_run: Path, data_folder: Path, run_main: RunMain) -> None:
+    (own_run / "metrics.json").unlink()
+    before = state_of(own_run)
+    outcome = run_main(main, "--data", data_folder, "--output", own_run, *words(TINY))
+    assert outcome.code == 2
+    assert "holds a run already; add --resume" in outcome.err
+    assert state_of(own_run) == before
+
+
+def test_metrics_cut_short_are_written_again(own_run: Path, data_folder: Path, no_figures: None) -> None:
+    whole = (own_run / "metrics.json").read_text("utf-8")
+    (own_run / "metrics.json").write_text(whole[:100], "utf-8")
+    results = train(data=data_folder, output=own_run, resume=True, settings=TINY)
+    assert results == json.loads(whole) | {"seconds": results["seconds"]}
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_again_moves_the_old_run_aside_and_trains_anew(
+    finished: bool, own_run: Path, data_folder: Path, run_main: RunMain, no_figures: None
+) -> None:
+    if not finished:
+        (own_run / "metrics.json").unlink()
+    (own_run.parent / "own-before-1").mkdir()  # is taken
+    before = {path.relative_to(own_run): what for path, what in state_of(own_run).items()}
+    outcome = run_main(
+        main, "--again", "--data", data_folder, "--output", own_run, *words(TINY | {"seed": 4})
+    )
+    assert outcome.code == 0
+    aside = own_run.parent / "own-before-2"
+    assert f"again     what was in {own_run} is now in {aside}" in outcome.out
+    assert "resumed" not in outcome.out
+    assert {path.relative_to(aside): what for path, what in state_of(aside).items()} == before
+    assert json.loads((own_run / "metrics.json").read_text("utf-8"))["seed"] == 4
+    assert len(read_history(own_run)) == 3
+
+
+def test_again_takes_the_stored_configuration(own_run: Path, no_figures: None) -> None:
+    before = weight_files(own_run)
+    train(output=own_run, again=True)
+    assert weight_files(own_run) == before
+    assert weight_files(own_run.parent / "own-before-1") == before
+
+
+def test_again_may_begin_with_the_weights_of_the_run_it_moves(own_run: Path, no_figures: None) -> None:
+    train(output=own_run, again=True, settings={"model.weights": str(own_run / BEST), "epochs": 1})
+    assert len(read_history(own_run)) == 1
+
+
+def test_again_where_nothing_is_trains(data_folder: Path, tmp_path: Path, no_figures: None) -> None:
+    train(data=data_folder, output=tmp_path / "run", again=True, settings=TINY | {"epochs": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (("--again", "--resume"), "give one of them"),
+        (("--again", "--optimizer.lr", "fast"), "optimizer.lr: found 'fast'"),
+        (("--again", "--model.weights", "gone.pdparams"), "gone.pdparams: no such file"),
+        (("--again", "--data", "gone"), "gone: no such folder"),
+    ],
+    ids=lambda words: str(words[1:]),
+)
+def test_again_moves_nothing_when_something_is_wrong(
+    more: tuple[str, ...], complaint: str, own_run: Path, run_main: RunMain
+) -> None:
+    before = state_of(own_run)
+    outcome = run_main(main, "--output", own_run, *more)
+    assert outcome.code == 2
+    assert complaint in outcome.err
+    assert state_of(own_run) == before
+    assert list(own_run.parent.iterdir()) == [own_run]
+
+
+def test_again_refuses_what_is_no_run(tmp_path: Path, data_folder: Path, run_main: RunMain) -> None:
+    (tmp_path / "thesis.txt").touch()
+    outcome = run_main(main, "--again", "--data", data_folder, "--output", tmp_path, *words(TINY))
+    assert outcome.code == 2
+    assert "holds other files" in outcome.err
+    outcome = run_main(main, "--again", "--output", tmp_path / "typo")
+    assert outcome.code == 2
+    assert "typo: holds no run to train again" in outcome.err
+
+
+def test_again_refuses_the_folder_one_is_in(
+    own_run: Path, monkeypatch: pytest.MonkeyPatch, run_main: RunMain
+) -> None:
+    monkeypatch.chdir(own_run / "visualdl")
+    outcome = run_main(main, "--again", "--output", "..")
+    assert outcome.code == 2
+    assert "cannot be moved aside while you are in it" in outcome.err
 
 
 def test_an_output_that_may_not_be_written_is_a_sentence(

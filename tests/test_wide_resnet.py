@@ -1,56 +1,18 @@
 """Tests of the wide residual networks against the paper, the tutorial and NumPy."""
 
 import math
+from typing import Any
 
 import numpy as np
 import paddle
 import pytest
 from numpy.typing import NDArray
+from numpy_layers import Array, compare, conv, convolutions, fill, linear, norm, relu
 from paddle import nn
 
 from paddle_wrn.errors import UserError
-from paddle_wrn.models import create_model
 from paddle_wrn.models.summary import count_parameters
-from paddle_wrn.models.wide_resnet import BasicBlock, NetworkBlock, WideResNet
-
-# (depth, widen factor): exact parameters for 10 classes, for 100 classes
-PARAMETERS = {
-    (10, 1): (77_850, None),
-    (16, 1): (175_066, None),
-    (16, 2): (691_674, 703_284),
-    (16, 4): (2_748_890, 2_772_020),
-    (16, 8): (10_961_370, 11_007_540),
-    (16, 10): (17_116_634, 17_174_324),
-    (22, 2): (1_079_642, None),
-    (22, 8): (17_158_106, 17_204_276),
-    (28, 1): (369_498, None),
-    (28, 2): (1_467_610, 1_479_220),
-    (28, 10): (36_479_194, 36_536_884),
-    (28, 12): (52_517_850, 52_587_060),
-    (40, 1): (563_930, 569_780),
-    (40, 2): (2_243_546, 2_255_156),
-    (40, 4): (8_949_210, 8_972_340),
-    (40, 8): (35_748_314, 35_794_484),
-}
-GOLDEN = [
-    (f"wrn_{depth}_{k}", num_classes, count)
-    for (depth, k), counts in PARAMETERS.items()
-    for num_classes, count in zip((10, 100), counts, strict=True)
-    if count is not None
-]
-
-
-@pytest.mark.parametrize(("name", "num_classes", "parameters"), GOLDEN)
-def test_parameters_are_those_of_the_paper(name: str, num_classes: int, parameters: int) -> None:
-    with paddle.LazyGuard():  # shapes without the numbers in them
-        model = create_model(name, num_classes)
-
-    assert count_parameters(model) == parameters
-
-
-@pytest.mark.parametrize(("conv_bias", "parameters"), [(True, 370_116), (False, 369_108)])
-def test_parameters_are_those_of_the_tutorial(conv_bias: bool, parameters: int) -> None:
-    assert count_parameters(WideResNet(4, conv_bias=conv_bias)) == parameters
+from paddle_wrn.models.wide_resnet import BasicBlock, KernelBlock, NetworkBlock, WideResNet
 
 
 @pytest.mark.parametrize("strides", [(1, 1, 2, 2), (2, 2, 2, 2)])
@@ -72,43 +34,11 @@ def test_every_parameter_gets_a_gradient(conv_bias: bool, strides: tuple[int, in
         assert np.abs(gradient).max() > 1e-8, name
 
 
-def conv_by_numpy(x: NDArray[np.float64], layer: nn.Conv2D, stride: int) -> NDArray[np.float64]:
-    weight = layer.weight.numpy().astype(np.float64)
-    kernel = weight.shape[2]
-    border = kernel // 2
-    padded = np.pad(x, ((0, 0), (0, 0), (border, border), (border, border)))
-    rows = range(0, padded.shape[2] - kernel + 1, stride)
-    columns = range(0, padded.shape[3] - kernel + 1, stride)
-    output = np.zeros((len(x), len(weight), len(rows), len(columns)))
-    for i, top in enumerate(rows):
-        for j, left in enumerate(columns):
-            window = padded[:, :, top : top + kernel, left : left + kernel]
-            output[:, :, i, j] = np.tensordot(window, weight, axes=([1, 2, 3], [1, 2, 3]))
-    bias = 0 if layer.bias is None else layer.bias.numpy().reshape(1, -1, 1, 1)
-    return output + bias
-
-
-def norm_relu_by_numpy(x: NDArray[np.float64], layer: nn.BatchNorm2D, training: bool) -> NDArray[np.float64]:
-    mean = x.mean((0, 2, 3)) if training else layer._mean.numpy()
-    variance = x.var((0, 2, 3)) if training else layer._variance.numpy()
-    mean, variance, weight, bias = (
-        value.reshape(1, -1, 1, 1) for value in (mean, variance, layer.weight.numpy(), layer.bias.numpy())
-    )
-    return np.maximum((x - mean) / np.sqrt(variance + 1e-5) * weight + bias, 0)
-
-
-def block_by_numpy(x: NDArray[np.float64], block: BasicBlock, stride: int) -> NDArray[np.float64]:
-    first = norm_relu_by_numpy(x, block.bn1, block.training)
-    middle = conv_by_numpy(first, block.conv1, stride)
-    last = conv_by_numpy(norm_relu_by_numpy(middle, block.bn2, block.training), block.conv2, 1)
-    return last + (x if block.shortcut is None else conv_by_numpy(first, block.shortcut, stride))
-
-
-def fill_norms(layer: nn.Layer, rng: np.random.Generator) -> None:
-    """Give every BatchNorm and bias values that are not those of the beginning."""
-    for name, value in layer.state_dict().items():
-        if "bn" in name or "bias" in name:
-            value.set_value(rng.uniform(0.5, 1.5, value.shape).astype(np.float32))
+def block_by_numpy(x: Array, block: BasicBlock, stride: int) -> Array:
+    first = relu(norm(x, block.bn1))
+    middle = conv(first, block.conv1, stride)
+    last = conv(relu(norm(middle, block.bn2)), block.conv2)
+    return last + (x if block.shortcut is None else conv(first, block.shortcut, stride))
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -119,17 +49,78 @@ def fill_norms(layer: nn.Layer, rng: np.random.Generator) -> None:
 def test_a_block_computes_what_numpy_computes(
     channels_in: int, channels_out: int, stride: int, conv_bias: bool, training: bool
 ) -> None:
-    rng = np.random.default_rng(1)
     block = BasicBlock(channels_in, channels_out, stride, conv_bias=conv_bias)
-    fill_norms(block, rng)
-    block.train() if training else block.eval()
-    x = rng.normal(0.3, 1, (3, channels_in, 7, 6)).astype(np.float32)
-
-    with paddle.no_grad():
-        found = block(paddle.to_tensor(x)).numpy()
 
     assert (block.shortcut is None) == (stride == 1 and channels_in == channels_out)
-    np.testing.assert_allclose(found, block_by_numpy(x.astype(np.float64), block, stride), 1e-4, 1e-5)
+    compare(block, lambda x: block_by_numpy(x, block, stride), (3, channels_in, 7, 6), training=training)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    ("kernels", "channels_in", "channels_out", "stride"),
+    [
+        ((3, 1, 3), 5, 5, 1),
+        ((3, 1, 3), 4, 6, 2),
+        ((1, 3, 1), 4, 6, 1),
+        ((3, 1), 5, 5, 2),
+        ((1, 3), 4, 6, 2),
+        ((5,), 4, 4, 1),
+        ((3, 3, 3, 3), 4, 6, 2),
+    ],
+)
+def test_a_block_of_any_kernels_computes_what_numpy_computes(
+    kernels: tuple[int, ...], channels_in: int, channels_out: int, stride: int, training: bool
+) -> None:
+    block = KernelBlock(channels_in, channels_out, stride, kernels=kernels)
+
+    def expected(x: Array) -> Array:
+        first = relu(norm(x, block.bn1))
+        h = conv(first, block.conv1, stride)
+        for bn, _, _, convolution in block.rest:
+            h = conv(relu(norm(h, bn)), convolution)
+        return h + (x if block.shortcut is None else conv(first, block.shortcut, stride))
+
+    sizes = [layer.weight.shape[2] for layer in convolutions(block)]
+    assert sizes == [*kernels, *([] if block.shortcut is None else [1])]
+    assert (block.shortcut is None) == (stride == 1 and channels_in == channels_out)
+    compare(block, expected, (3, channels_in, 7, 6), training=training)
+
+
+def test_the_block_of_two_3x3_kernels_is_the_basic_block() -> None:
+    general, basic = KernelBlock(4, 6, 2, kernels=(3, 3), conv_bias=True), BasicBlock(4, 6, 2, conv_bias=True)
+    for name, value in basic.state_dict().items():
+        other = name.replace("bn2", "rest.0.0").replace("conv2", "rest.0.3")
+        general.state_dict()[other].set_value(value)
+    x = paddle.randn([2, 4, 6, 6])
+
+    np.testing.assert_allclose(general(x).numpy(), basic(x).numpy(), 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "block", "blocks", "kernels"),
+    [
+        ({}, BasicBlock, 6, [3, 3]),
+        ({"kernels": (3, 3)}, BasicBlock, 6, [3, 3]),
+        ({"kernels": (3, 1, 3)}, KernelBlock, 6, [3, 1, 3]),
+        ({"deepening_factor": 1}, KernelBlock, 12, [3]),
+        ({"deepening_factor": 2}, BasicBlock, 6, [3, 3]),
+        ({"deepening_factor": 3}, KernelBlock, 4, [3, 3, 3]),
+        ({"deepening_factor": 4}, KernelBlock, 3, [3, 3, 3, 3]),
+    ],
+)
+def test_kernels_and_deepening_factor_reach_every_block(
+    arguments: dict[str, Any], block: type[nn.Layer], blocks: int, kernels: list[int]
+) -> None:
+    with paddle.LazyGuard():
+        model = WideResNet(10, 40, 2, 0.3, **arguments)
+
+    for group in (model.group1, model.group2, model.group3):
+        assert [type(layer) for layer in group.layer] == [block] * blocks
+        for number, layer in enumerate(group.layer):
+            sizes = [convolution.weight.shape[2] for convolution in convolutions(layer)]
+            assert sizes == kernels + [1] * (number == 0)
+            rates = [each.p for each in layer.sublayers() if isinstance(each, nn.Dropout)]
+            assert rates == [0.3] * (len(kernels) - 1)
 
 
 @pytest.mark.parametrize("strides", [(1, 1, 2, 2), (2, 1, 1, 2)])
@@ -137,7 +128,7 @@ def test_a_network_computes_what_numpy_computes(strides: tuple[int, int, int, in
     paddle.seed(3)
     rng = np.random.default_rng(3)
     model = WideResNet(3, 16, 1, conv_bias=True, strides=strides)
-    fill_norms(model, rng)
+    fill(model, rng)
     model.bn.bias.set_value(rng.normal(0, 1, 64).astype(np.float32))
     model.eval()
     images = rng.normal(0, 1, (2, 3, 6, 5)).astype(np.float32)
@@ -145,12 +136,11 @@ def test_a_network_computes_what_numpy_computes(strides: tuple[int, int, int, in
     with paddle.no_grad():
         found = model(paddle.to_tensor(images)).numpy()
 
-    x = conv_by_numpy(images.astype(np.float64), model.conv1, strides[0])
+    x = conv(images.astype(np.float64), model.conv1, strides[0])
     for group, stride in zip((model.group1, model.group2, model.group3), strides[1:], strict=True):
         for number, block in enumerate(group.layer):
             x = block_by_numpy(x, block, stride if number == 0 else 1)
-    pooled = norm_relu_by_numpy(x, model.bn, False).mean((2, 3))
-    expected = pooled @ model.fc.weight.numpy() + model.fc.bias.numpy()
+    expected = linear(relu(norm(x, model.bn)).mean((2, 3)), model.fc)
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(found, expected, 1e-3, 1e-4)
 
@@ -316,6 +306,13 @@ def test_a_wrong_depth_names_the_nearest_right_ones(depth: int, hint: str) -> No
         ({"drop_rate": 1.0}, "drop_rate: found 1.0"),
         ({"drop_rate": -0.1}, "drop_rate: found -0.1"),
         ({"drop_rate": math.nan}, "drop_rate: found nan"),
+        ({"deepening_factor": 0}, "deepening_factor: found 0"),
+        ({"kernels": ()}, r"kernels: found \[\]; odd kernel sizes are needed"),
+        ({"kernels": (3, 2)}, r"kernels: found \[3, 2\]; odd kernel sizes"),
+        ({"kernels": (3, -1)}, r"kernels: found \[3, -1\]; odd kernel sizes"),
+        ({"kernels": (3, 1), "deepening_factor": 3}, "kernels: found together with deepening_factor 3"),
+        ({"depth": 12, "deepening_factor": 3}, r"depth: found 12; .* depth 9 n \+ 4 .* smallest is 13"),
+        ({"depth": 21, "deepening_factor": 3}, "depth: found 21; .* the nearest are 13 and 22"),
     ],
 )
 def test_an_argument_out_of_range_is_named(arguments: dict[str, object], message: str) -> None:

@@ -54,8 +54,8 @@ class Summary:
 
 
 def count_parameters(model: nn.Layer) -> int:
-    """Return the number of trainable parameters; BatchNorm's running statistics are none."""
-    return sum(math.prod(p.shape) for p in model.parameters() if not p.stop_gradient)
+    """Return the number of parameters, frozen ones too; BatchNorm's running statistics are none."""
+    return sum(_own_parameters(layer) for layer in (model, *model.sublayers()))
 
 
 def summarise(model: nn.Layer, input_shape: tuple[int, int, int]) -> Summary:
@@ -69,10 +69,8 @@ def summarise(model: nn.Layer, input_shape: tuple[int, int, int]) -> Summary:
 
     def note(name: str, layer: nn.Layer, output: Tensor) -> None:
         shape = tuple(int(side) for side in output.shape[1:])
-        own = sum(
-            math.prod(p.shape) for p in layer.parameters(include_sublayers=False) if not p.stop_gradient
-        )
-        rows.append(LayerRow(name, type(layer).__name__, shape, own, _multiply_adds(layer, shape)))
+        kind = type(layer).__name__
+        rows.append(LayerRow(name, kind, shape, _own_parameters(layer), _multiply_adds(layer, shape)))
 
     hooks = [
         layer.register_forward_post_hook(lambda layer, _, output, name=name: note(name, layer, output))
@@ -90,6 +88,12 @@ def summarise(model: nn.Layer, input_shape: tuple[int, int, int]) -> Summary:
         if training:
             model.train()
     return Summary(input_shape, tuple(rows), count_parameters(model))
+
+
+def _own_parameters(layer: nn.Layer) -> int:
+    """Count what the layer itself holds; Paddle counts BatchNorm's running statistics as parameters too."""
+    named = layer.named_parameters(include_sublayers=False)
+    return sum(math.prod(p.shape) for name, p in named if name not in ("_mean", "_variance"))
 
 
 def _multiply_adds(layer: nn.Layer, output_shape: tuple[int, ...]) -> int:

@@ -10,9 +10,16 @@ Zagoruyko and Komodakis, "Wide Residual Networks", 2016 (arXiv 1605.07146), sect
     head     1 x 1              classes    -         BN, ReLU, global average pool, linear
 
 The paper trains on 32 x 32 images; any size of at least 4 x 4 works, because the pooling is global.
+
+Most of the paper's networks consist of the block B(3,3), `BasicBlock`. `KernelBlock` is the general block
+B(M), M being a list of kernel sizes (section 3.1). Depth is counted as the paper's tables label it: in
+table 2, n = (depth - 4) / 6 whatever M is; in table 3, where a block has l = `deepening_factor` convolutions
+of 3 x 3, n = (depth - 4) / (3 l).
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import paddle
@@ -69,6 +76,47 @@ class BasicBlock(nn.Layer):
         return skip + self.conv2(self.dropout(F.relu(self.bn2(self.conv1(h)))))
 
 
+class KernelBlock(nn.Layer):
+    """The block B(M): one BN-ReLU-conv per kernel size, dropout before each but the first.
+
+    The stride and the shortcut are as in `BasicBlock`, which is B(3,3).
+
+    Shape: (N, in_channels, H, W) -> (N, out_channels, H/stride, W/stride), rounded up.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        drop_rate: float = 0.0,
+        *,
+        kernels: tuple[int, ...],
+        conv_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2D(in_channels)
+        self.conv1 = conv(in_channels, out_channels, kernels[0], stride, bias=conv_bias)
+        self.rest = nn.Sequential(
+            *(
+                nn.Sequential(
+                    nn.BatchNorm2D(out_channels),
+                    nn.ReLU(),
+                    nn.Dropout(drop_rate),
+                    conv(out_channels, out_channels, kernel, bias=conv_bias),
+                )
+                for kernel in kernels[1:]
+            )
+        )
+        same_shape = stride == 1 and in_channels == out_channels
+        self.shortcut = None if same_shape else conv(in_channels, out_channels, 1, stride, bias=conv_bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.bn1(x))
+        skip = x if self.shortcut is None else self.shortcut(h)
+        return skip + self.rest(self.conv1(h))
+
+
 class NetworkBlock(nn.Layer):
     """A group: `num_blocks` blocks of one width, of which the first may change channels and size.
 
@@ -80,7 +128,7 @@ class NetworkBlock(nn.Layer):
         num_blocks: int,
         in_channels: int,
         out_channels: int,
-        block: type[nn.Layer] = BasicBlock,
+        block: Callable[..., nn.Layer] = BasicBlock,
         stride: int = 1,
         drop_rate: float = 0.0,
         *,
@@ -112,6 +160,8 @@ class WideResNet(nn.Layer):
             96 x 96 costs about as much.
         conv_init: `he` (He et al. 2015, fan-in), or `tutorial`: the bird tutorial's much narrower normal
             distribution, under which every block begins close to doing nothing.
+        kernels: kernel sizes of a block B(M), such as (3, 1, 3); without them it is B(3,3).
+        deepening_factor: the paper's l, number of 3 x 3 convolutions in a block, which then are fewer.
 
     Shape: (N, in_channels, H, W) -> logits (N, num_classes).
 
@@ -130,15 +180,19 @@ class WideResNet(nn.Layer):
         conv_bias: bool = False,
         strides: tuple[int, int, int, int] = (1, 1, 2, 2),
         conv_init: Literal["he", "tutorial"] = "he",
+        kernels: tuple[int, ...] | None = None,
+        deepening_factor: int = 2,
     ) -> None:
         super().__init__()
-        _check(num_classes, depth, widen_factor, drop_rate, in_channels, strides)
-        num_blocks = (depth - 4) // 6
+        _check(num_classes, widen_factor, drop_rate, in_channels, strides, kernels, deepening_factor)
+        num_blocks = _blocks_of_a_group(depth, deepening_factor)
+        kernels = kernels or (3,) * deepening_factor
+        block = BasicBlock if kernels == (3, 3) else partial(KernelBlock, kernels=kernels)
         widths = [16 * widen_factor, 32 * widen_factor, 64 * widen_factor]
 
         def group(channels_in: int, channels_out: int, stride: int) -> NetworkBlock:
             return NetworkBlock(
-                num_blocks, channels_in, channels_out, BasicBlock, stride, drop_rate, conv_bias=conv_bias
+                num_blocks, channels_in, channels_out, block, stride, drop_rate, conv_bias=conv_bias
             )
 
         # sizes are those of the paper's strides
@@ -165,23 +219,49 @@ def _narrow(layer: nn.Conv2D) -> None:
     layer.weight.set_value(paddle.normal(0.0, math.sqrt(2 / (shape[0] * shape[1] * shape[2])), shape))
 
 
+def _blocks_of_a_group(depth: int, deepening_factor: int) -> int:
+    """Return the paper's n."""
+    per_block = 3 * deepening_factor
+    num_blocks, rest = divmod(depth - 4, per_block)
+    if num_blocks < 1 or rest:
+        smallest = per_block + 4
+        below = num_blocks * per_block + 4
+        nearest = (
+            f"the nearest are {below} and {below + per_block}"
+            if depth > smallest
+            else f"the smallest is {smallest}"
+        )
+        raise UserError(
+            f"depth: found {depth}; a wide ResNet has depth {per_block} n + 4 with n = 1, 2, ...: {nearest}"
+        )
+    return num_blocks
+
+
 def _check(
     num_classes: int,
-    depth: int,
     widen_factor: int,
     drop_rate: float,
     in_channels: int,
     strides: tuple[int, ...],
+    kernels: tuple[int, ...] | None,
+    deepening_factor: int,
 ) -> None:
-    if depth < 10 or (depth - 4) % 6:
-        below = (depth - 4) // 6 * 6 + 4
-        nearest = f"the nearest are {below} and {below + 6}" if depth > 10 else "the smallest is 10"
-        raise UserError(
-            f"depth: found {depth}; a wide ResNet has depth 6 n + 4 with n = 1, 2, ...: {nearest}"
-        )
-    at_least_1 = {"num_classes": num_classes, "widen_factor": widen_factor, "in_channels": in_channels}
-    for name, value in (*at_least_1.items(), ("strides", min(strides))):
+    at_least_1 = {
+        "num_classes": num_classes,
+        "widen_factor": widen_factor,
+        "in_channels": in_channels,
+        "strides": min(strides),
+        "deepening_factor": deepening_factor,
+    }
+    for name, value in at_least_1.items():
         if value < 1:
             raise UserError(f"{name}: found {value}; it must be at least 1")
     if not 0 <= drop_rate < 1:
         raise UserError(f"drop_rate: found {drop_rate}; it must be at least 0 and below 1")
+    if kernels is not None and (not kernels or any(kernel < 1 or kernel % 2 == 0 for kernel in kernels)):
+        raise UserError(f"kernels: found {list(kernels)}; odd kernel sizes are needed, such as [3, 1, 3]")
+    if kernels is not None and deepening_factor != 2:
+        raise UserError(
+            f"kernels: found together with deepening_factor {deepening_factor}; give one of them, "
+            "kernels [3, 3, 3] or deepening_factor 3"
+        )

@@ -67,6 +67,37 @@ def unpack(archive: Path, folder: Path) -> None:
         target.rename(folder)
 
 
+def read_members(archive: Path, wanted: Callable[[str], bool], max_bytes: int) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the wanted files of an archive, in one pass; nothing is written to disk.
+
+    Args:
+        archive: a zip or tar.
+        wanted: says by its name whether a file is read.
+        max_bytes: a wanted file may hold this many.
+
+    Raises:
+        UserError: the archive is broken or encrypted, or a wanted member is too large or no file.
+    """
+    open_members = _zip_members if archive_suffix(archive).lower() == ".zip" else _tar_one_by_one
+    with _broken_in_one_sentence(archive), open_members(archive) as members:
+        for member in members:
+            if member.is_folder or not wanted(member.name):
+                continue
+            if not member.is_file:
+                raise UserError(f"{archive}: its member {member.name!r} is a link or a device, not a file")
+            source = member.open()
+            assert source is not None  # it is a file
+            content = bytearray()
+            with source:
+                while part := source.read(_PART):
+                    content += part
+                    if len(content) > max_bytes:
+                        raise UserError(
+                            f"{archive}: its member {member.name!r} has more than {max_bytes:,} bytes"
+                        )
+            yield member.name, bytes(content)
+
+
 @contextmanager
 def _broken_in_one_sentence(archive: Path) -> Iterator[None]:
     try:
@@ -119,6 +150,20 @@ def _tar_members(archive: Path) -> Iterator[list[_Member]]:
             _Member(name, info.isdir(), info.isfile(), lambda info=info: opened.extractfile(info))  # type: ignore[misc]
             for info, name in zip(infos, names, strict=True)
         ]
+
+
+@contextmanager
+def _tar_one_by_one(archive: Path) -> Iterator[Iterator[_Member]]:
+    """Like `_tar_members`, but a compressed tar is unpacked once, not once more for the names."""
+
+    def members(opened: tarfile.TarFile) -> Iterator[_Member]:
+        while (info := opened.next()) is not None:
+            yield _Member(info.name, info.isdir(), info.isfile(), lambda info=info: opened.extractfile(info))  # type: ignore[misc]
+            opened.members.clear()  # type: ignore[attr-defined]  # which tarfile would keep, all of them
+        _check_end(archive, opened)
+
+    with tarfile.open(archive, "r:*") as opened:
+        yield members(opened)
 
 
 def _check_end(archive: Path, opened: tarfile.TarFile) -> None:

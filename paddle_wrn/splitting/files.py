@@ -1,7 +1,7 @@
 """The files of a split: their content, what they would replace, and how they are written.
 
 train.txt, val.txt and test.txt hold `path label` lines, classes.txt the class of each label, and split.json
-how the lists were made.
+how the lists were made. class_indices.json (label -> class) is written for other programs and never read.
 """
 
 import json
@@ -14,7 +14,8 @@ from typing import Any
 from paddle_wrn.errors import UserError
 from paddle_wrn.splitting.photo_folder import staging
 
-OUTPUT_FILES = ("train.txt", "val.txt", "test.txt", "classes.txt", "split.json")
+CLASS_INDICES = "class_indices.json"
+OUTPUT_FILES = ("train.txt", "val.txt", "test.txt", "classes.txt", CLASS_INDICES, "split.json")
 
 
 def file_texts(
@@ -41,6 +42,7 @@ def file_texts(
         f"{name}\n" if name == shown else f"{name}\t{shown}\n"
         for name, shown in zip(classes, display_names, strict=True)
     )
+    texts[CLASS_INDICES] = json.dumps(dict(enumerate(classes)), ensure_ascii=False, indent=4) + "\n"
     texts["split.json"] = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
     return {name: text.encode() for name, text in texts.items()}
 
@@ -60,14 +62,13 @@ def _join(base: str, path: str) -> str:
 def check_output(output: Path, texts: Mapping[str, bytes], overwrite: bool) -> bool:
     """Return whether exactly these files exist already; raise `UserError` if others would be lost."""
     existing = {name: (output / name).read_bytes() for name in OUTPUT_FILES if (output / name).is_file()}
-    if existing == dict(texts):
-        return True
-    if existing and not overwrite:
+    as_now = {CLASS_INDICES: texts[CLASS_INDICES]} | existing  # earlier versions did not write it
+    if existing and as_now != dict(texts) and not overwrite:
         difference = _difference(existing, texts)
         raise UserError(
             f"{output}: holds other lists already ({difference}); add --overwrite to replace them"
         )
-    return False
+    return existing == dict(texts)
 
 
 def _difference(existing: Mapping[str, bytes], texts: Mapping[str, bytes]) -> str:

@@ -1,0 +1,63 @@
+"""Starting from weights that were trained on something else: a new head, a frozen backbone.
+
+The head is the last linear layer of a network, the backbone all before it.
+"""
+
+from pathlib import Path
+
+from paddle import nn
+
+from paddle_wrn.checkpoint import put_weights, read_weights, weights_of
+from paddle_wrn.errors import UserError
+
+
+def head_of(model: nn.Layer) -> str:
+    """Return the name of the last linear layer, such as `fc`.
+
+    Raises:
+        UserError: the network has none.
+    """
+    names = [name for name, layer in model.named_sublayers() if isinstance(layer, nn.Linear)]
+    if not names:
+        raise UserError("model: the network has no linear layer that could be its head")
+    return names[-1]
+
+
+def start_from(model: nn.Layer, file: Path | str) -> str:
+    """Load weights; where only the number of classes differs, the head keeps its fresh ones.
+
+    Returns:
+        A phrase that says what was loaded and what is new.
+
+    Raises:
+        UserError: the file is missing, damaged or of another network; the tensors that do not fit are named.
+    """
+    arrays, own = read_weights(file), weights_of(model)
+    new = []
+    head = head_of(model)
+    for name, axis in ((f"{head}.weight", 1), (f"{head}.bias", 0)):
+        found, expected = arrays.get(name), own.get(name)
+        if found is None or expected is None or found.ndim != expected.ndim:
+            continue
+        sides = list(found.shape)
+        if sides[axis] != expected.shape[axis]:
+            sides[axis] = expected.shape[axis]
+            if tuple(sides) == expected.shape:
+                arrays[name] = expected
+                new.append(f"{name} ({found.shape[axis]} classes there, {expected.shape[axis]} here)")
+    put_weights(model, arrays, file)
+    return f"loaded {len(own) - len(new)} tensors from {file}; new: {', '.join(new) or 'none'}"
+
+
+def freeze_backbone(model: nn.Layer) -> None:
+    """Let only the head learn; `train_head_only` keeps the running statistics as they are, too."""
+    head = head_of(model)
+    for name, parameter in model.named_parameters():
+        if not name.startswith(f"{head}."):
+            parameter.stop_gradient = True
+
+
+def train_head_only(model: nn.Layer) -> None:
+    """Put a network with a frozen backbone into training mode: only its head behaves differently."""
+    model.eval()
+    dict(model.named_sublayers())[head_of(model)].train()
