@@ -249,6 +249,10 @@ def _introduce(
     if "val" not in lists:
         log.info("          no val.txt: the last epoch is kept, since nothing can be chosen by")
     log.info("network   %s\n%s", config.model.name, summary)
+    if config.model.weights is not None and not (state.progress.epoch or state.progress.step):
+        log.info("start     %s", state.origin)
+    if config.model.trainable == "head":
+        log.info("          only the last linear layer learns")
     log.info("run       %s", run)
     log.info("          watch it: visualdl --logdir %s --language en --disable-telemetry", run / "visualdl")
     if state.progress.epoch or state.progress.step:

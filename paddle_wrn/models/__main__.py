@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     print("\nAny other wrn_<depth>_<widen factor> can be built too. Options, as --model.options.NAME VALUE:")
     for described, names in groups.items():
-        print(f"  {', '.join(names)}: {described or 'none'}")
+        shown = ["wrn_<depth>_<widen factor>" if name.startswith("wrn_") else name for name in names]
+        print(f"  {', '.join(dict.fromkeys(shown))}: {described or 'none'}")
     return 0
 
 
