@@ -1,0 +1,93 @@
+"""Our input: first decode, batches of later epochs, and how long training waits for them.
+
+python -m benchmarks.workers.input_speed decode LIST --size 32
+python -m benchmarks.workers.input_speed batches LISTS --config configs/tutorial.yaml --seconds 5
+python -m benchmarks.workers.input_speed waiting LISTS --config configs/birds.yaml --seconds 5
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from benchmarks.timing import rate, report
+from paddle_wrn.config import load_config
+from paddle_wrn.data import Photos, load_photos, steps_per_epoch
+from paddle_wrn.lists import read_data_folder, read_list
+from paddle_wrn.loop import train_step, training_batches
+from paddle_wrn.state import TrainingState, new_state
+from paddle_wrn.train import preprocessing_for
+
+
+def decode(file: Path, size: int) -> float:
+    """Return photos decoded a second."""
+    photo_list = read_list(file)
+    began = time.perf_counter()
+    load_photos(photo_list, size)
+    return len(photo_list) / (time.perf_counter() - began)
+
+
+def batches(state: TrainingState, photos: Photos, seconds: float) -> float:
+    """Return photos a second of epochs that nobody trains with."""
+
+    def epoch() -> None:
+        state.progress.epoch += 1  # another order, as in training
+        for _ in training_batches(state, photos):
+            pass
+
+    config = state.config
+    steps = steps_per_epoch(len(photos), config.batch_size, config.drop_last)
+    return rate(epoch, min(len(photos), steps * config.batch_size), seconds)
+
+
+def waiting_share(state: TrainingState, photos: Photos, seconds: float) -> float:
+    """Return the share of whole epochs that is spent waiting for the next batch, after a first epoch."""
+    state.train_mode()
+    _epoch(state, photos)
+    waited = elapsed = 0.0
+    while elapsed < seconds:
+        epoch_waited, epoch_elapsed = _epoch(state, photos)
+        waited, elapsed = waited + epoch_waited, elapsed + epoch_elapsed
+    return waited / elapsed
+
+
+def _epoch(state: TrainingState, photos: Photos) -> tuple[float, float]:
+    """Train one epoch; return the seconds it waited for batches, and all its seconds."""
+    began = time.perf_counter()
+    waited = 0.0
+    iterator = training_batches(state, photos)
+    while True:
+        asked = time.perf_counter()
+        batch = next(iterator, None)
+        waited += time.perf_counter() - asked
+        if batch is None:
+            break
+        train_step(state, batch)
+    state.progress.epoch += 1
+    state.progress.step = 0
+    return waited, time.perf_counter() - began
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["decode", "batches", "waiting"])
+    parser.add_argument("lists", type=Path)
+    parser.add_argument("--config", type=Path, default=Path("configs/birds.yaml"))
+    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=5)
+    given = parser.parse_args()
+    if given.what == "decode":
+        report(images_per_second=decode(given.lists, given.size))
+        return
+    config = load_config(given.config)
+    folder = read_data_folder(given.lists)
+    photos = load_photos(folder.train, config.input.size)
+    state = new_state(config, preprocessing_for(config, folder, photos))
+    if given.what == "batches":
+        report(images_per_second=batches(state, photos, given.seconds))
+    else:
+        report(waiting_share=waiting_share(state, photos, given.seconds))
+
+
+if __name__ == "__main__":
+    main()
