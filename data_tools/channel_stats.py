@@ -89,7 +89,9 @@ def channel_stats(
         raise UserError(f"split: found {split}, but only training photos are made into batches; choose train")
     resolved = load_config(config, {} if size is None else {"input.size": size})
     folder = read_data_folder(data)
-    photos = load_photos(folder.split(split), resolved.input.size, resolved.input.memory_mb)
+    photos = load_photos(
+        folder.split(split), resolved.input.size, resolved.input.memory_mb, draft=resolved.input.draft
+    )
     mean, std = measure_mean_std(photos.images)
     checked = _check_batches(resolved, folder, photos, batches) if batches else ()
     return ChannelStats(len(photos), resolved.input.size, mean, std, checked)

@@ -58,7 +58,7 @@ def show_augmentation(
         labels=train.labels[chosen],
         lines=tuple(train.lines[index] for index in chosen),
     )
-    images = load_photos(some, resolved.input.size).images
+    images = load_photos(some, resolved.input.size, draft=resolved.input.draft).images
     versions = [augment(images, resolved.augment, rng) for _ in range(VERSIONS)]
     labels = ["as read", *(f"augmented {number}" for number in range(1, VERSIONS + 1))]
     plots.save(plots.photo_rows([images, *versions], labels), file)

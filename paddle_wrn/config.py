@@ -78,6 +78,8 @@ class InputConfig(Section):
     """per-channel standard deviation, same scale; null: measured on the training photos"""
     mirror: bool = True
     """answer with the mean over a photo and its mirror image, where left and right mean nothing"""
+    draft: bool = True
+    """decode large JPEG photos at 1/2, 1/4 or 1/8 of their size, never below twice what the square needs"""
     memory_mb: PositiveInt = 1000
     """decoded photos of one list that may be kept in memory, megabytes; beyond it they are kept on disk"""
 

@@ -20,8 +20,13 @@ class Stop:
 
 
 @contextmanager
-def stop_signals() -> Iterator[Stop]:
-    """Catch Ctrl-C and SIGTERM once; a second one acts at once. Does nothing outside the main thread."""
+def stop_signals(launched: bool = False) -> Iterator[Stop]:
+    """Catch Ctrl-C and SIGTERM once; a second one acts at once. Does nothing outside the main thread.
+
+    Args:
+        launched: Paddle's launcher passes the signal on. It does so three times and then gives 30 seconds,
+            so further ones mean nothing.
+    """
     stop = Stop()
     numbers = (signal.SIGINT, signal.SIGTERM)
     if threading.current_thread() is not threading.main_thread():
@@ -32,16 +37,20 @@ def stop_signals() -> Iterator[Stop]:
     def catch(number: int, _: object) -> None:
         stop.signal = number
         for known, handler in before.items():
-            signal.signal(known, handler)
-        print("finishing this step, then saving (again: stop at once)", file=sys.stderr)
+            signal.signal(known, signal.SIG_IGN if launched else handler)
+        again = "" if launched else " (again: stop at once)"
+        print(f"finishing this step, then saving{again}", file=sys.stderr)
 
     for number in numbers:
         signal.signal(number, catch)
+        if launched:  # an exchange in progress must not break off
+            signal.siginterrupt(number, False)
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not (launched and stop.signal):
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from paddle_wrn.config import Rgb
 from paddle_wrn.device import available_cores
 from paddle_wrn.errors import ImageError, UserError
 from paddle_wrn.lists import PhotoList
-from paddle_wrn.preprocessing import read_image, resize_and_pad
+from paddle_wrn.preprocessing import read_square, resize_and_pad
 
 Item = TypeVar("Item")
 
@@ -45,7 +45,7 @@ class Photos:
         return len(self.labels)
 
 
-def load_photos(photo_list: PhotoList, size: int, memory_mb: int = 1000) -> Photos:
+def load_photos(photo_list: PhotoList, size: int, memory_mb: int = 1000, *, draft: bool = False) -> Photos:
     """Decode every photo of a list once, on all cores, into black-padded squares.
 
     Rows of arrays that have this size already are copied as they are.
@@ -55,6 +55,7 @@ def load_photos(photo_list: PhotoList, size: int, memory_mb: int = 1000) -> Phot
         size: side of the squares, pixels.
         memory_mb: beyond this many megabytes the squares are kept in an unnamed temporary file, which
             vanishes with the process.
+        draft: as of `read_square`; a network must see drafts if it was trained on them, and only then.
 
     Raises:
         UserError: a photo is missing or broken; list, line and file are named.
@@ -73,8 +74,10 @@ def load_photos(photo_list: PhotoList, size: int, memory_mb: int = 1000) -> Phot
     def decode(index: int) -> ImageError | None:
         try:
             row = rows.get(index)
-            photo = read_image(photo_list.paths[index]) if row is None else Image.fromarray(row)
-            images[index] = np.asarray(resize_and_pad(photo, size))
+            if row is None:
+                images[index] = np.asarray(read_square(photo_list.paths[index], size, draft))
+            else:
+                images[index] = np.asarray(resize_and_pad(Image.fromarray(row), size))
         except ImageError as error:
             return error
         return None
@@ -130,14 +133,14 @@ def measure_mean_std(images: NDArray[np.uint8]) -> tuple[Rgb, Rgb]:
 
     Shape: (N, H, W, 3) uint8 -> (3,), (3,). A channel without contrast gets the standard deviation 1.
     """
-    total, squares = np.zeros(3), np.zeros(3)
-    for start in range(0, len(images), 1000):  # in parts: float64 copies of all would not fit
-        pixels = images[start : start + 1000].reshape(-1, 3).astype(np.float64) / 255
-        total += pixels.sum(0)
-        squares += (pixels**2).sum(0)
-    count = images.size // 3
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    counts = np.zeros(3 * 256, np.int64)  # of each value of each channel
+    for start in range(0, len(images), 100):  # Pillow copies what it counts
+        part = images[start : start + 100]
+        counts += Image.fromarray(part.reshape(-1, part.shape[2], 3)).histogram()
+    shares = counts.reshape(3, 256) / (images.size // 3)
+    values = np.arange(256) / 255
+    mean = shares @ values
+    std = np.sqrt(np.maximum(shares @ values**2 - mean**2, 0))
     return tuple(mean.tolist()), tuple(np.where(std > 1e-6, std, 1.0).tolist())
 
 

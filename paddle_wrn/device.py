@@ -52,10 +52,10 @@ def prepare_environment(environment: MutableMapping[str, str] = os.environ) -> N
 
 
 def available_cores() -> int:
-    """Return the number of processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of processor cores for this process: its part, if a launcher has started several."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = os.environ.get("PADDLE_LOCAL_SIZE", "")  # on this machine
+    return max(1, cores // int(processes)) if processes.isdecimal() and int(processes) else cores
 
 
 def _is_amd(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
@@ -107,7 +107,8 @@ def select_device(request: str = "auto") -> Device:
 
 def _gpu_index(request: str) -> int:
     if request in ("auto", "gpu"):
-        return 0
+        chosen = os.environ.get("FLAGS_selected_gpus", "")  # noqa: SIM112 - by the launcher, one a process
+        return int(chosen) if chosen.isdecimal() else 0
     family, _, index = request.partition(":")
     if family != "gpu" or not index.isdecimal():
         raise UserError(f"device: found {request!r}; choose auto, cpu, gpu or gpu:N with N = 0, 1, ...")

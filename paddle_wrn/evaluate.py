@@ -51,7 +51,8 @@ def evaluate(
     select_device(device)
     classifier = load_classifier(run)
     photo_list = _list_to_score(run, classifier.preprocessing, data, split, list_file)
-    photos = load_photos(photo_list, classifier.preprocessing.size)
+    contract = classifier.preprocessing
+    photos = load_photos(photo_list, contract.size, draft=contract.draft)
     with tqdm(total=len(photos), unit="photo", leave=False, disable=not sys.stderr.isatty()) as bar:
         logits = classifier.logits(photos.images, bar.update)
     scores = metrics.score(logits, photos.labels, classifier.preprocessing)

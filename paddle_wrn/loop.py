@@ -3,6 +3,9 @@
 Everything random is a function of (seed, epoch, step): the order of the photos, their augmentation and
 dropout. So a checkpoint needs no random states, and a run that was stopped anywhere and resumed ends with
 the same weights, bit for bit, as one that was not.
+
+Several processes (see `distributed`) see the same photos in the same steps, each its share of them. The loss
+of a step is the mean over all; dropout and the statistics of BatchNorm are those of each share.
 """
 
 import math
@@ -19,8 +22,10 @@ from tqdm import tqdm
 
 from paddle_wrn import metrics
 from paddle_wrn.augment import augment
+from paddle_wrn.config import Config
 from paddle_wrn.console import Stop
 from paddle_wrn.data import Photos, prepared_ahead, shuffled_batches, steps_per_epoch
+from paddle_wrn.distributed import Processes
 from paddle_wrn.errors import UserError
 from paddle_wrn.optimization import learning_rate
 from paddle_wrn.state import TrainingState
@@ -28,11 +33,19 @@ from paddle_wrn.state import TrainingState
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step needs: images (N, 3, S, S) float32, labels (N,) int64, and dropout's seed."""
+    """What one step of one process needs.
+
+    Attributes:
+        images: (N, 3, S, S) float32.
+        labels: (N,) int64.
+        dropout_seed: for the random choices of dropout.
+        photos: of this step, in all processes together.
+    """
 
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
     dropout_seed: int
+    photos: int
 
 
 def training_batches(state: TrainingState, photos: Photos) -> Iterator[Batch]:
@@ -41,9 +54,11 @@ def training_batches(state: TrainingState, photos: Photos) -> Iterator[Batch]:
 
     def prepare(step: int, indices: NDArray[np.int64]) -> Batch:
         rng = np.random.default_rng([config.seed, progress.epoch, step])
-        dropout_seed = int(rng.integers(2**31))
-        images = augment(photos.images[indices], config.augment, rng)
-        return Batch(state.preprocessing.normalise(images), photos.labels[indices], dropout_seed)
+        dropout_seed = (int(rng.integers(2**31)) + state.processes.rank) % 2**31
+        own = state.processes.share(len(indices))
+        images = augment(photos.images[indices], config.augment, rng)[own]
+        labels = photos.labels[indices[own]]
+        return Batch(state.preprocessing.normalise(images), labels, dropout_seed, len(indices))
 
     batches = shuffled_batches(
         len(photos), config.batch_size, config.drop_last, config.seed, progress.epoch, progress.step
@@ -57,27 +72,31 @@ def train_step(state: TrainingState, batch: Batch) -> None:
     Raises:
         UserError: the loss is not finite.
     """
-    progress = state.progress
+    progress, processes = state.progress, state.processes
     paddle.seed(batch.dropout_seed)
     with paddle.amp.auto_cast(enable=state.scaler.is_enable()):
         logits = state.model(paddle.to_tensor(batch.images))
     logits = logits.astype("float32")
     labels = paddle.to_tensor(batch.labels)
     loss = F.cross_entropy(logits, labels, label_smoothing=state.config.label_smoothing)
-    if not math.isfinite(loss.item()):
-        raise _diverged(state, progress.step + 1, f"the loss is {loss.item()}")
+    loss = loss * (len(batch.labels) / batch.photos)  # over all processes, the mean of the whole batch
     state.scaler.scale(loss).backward()
+    processes.add_up([p.grad for p in state.model.parameters() if p.grad is not None])
+    hits = (logits.numpy().argmax(axis=1) == batch.labels).sum()
+    mean_loss, correct = processes.sum(np.array([loss.item(), hits])).tolist()
+    if not math.isfinite(mean_loss):
+        raise _diverged(state, progress.step + 1, f"the loss is {mean_loss}")
     state.scaler.step(state.optimizer)
     state.scaler.update()
     state.optimizer.clear_grad()
     progress.step += 1
-    progress.seen += len(batch.labels)
-    progress.correct += int((logits.numpy().argmax(axis=1) == batch.labels).sum())
-    progress.loss_sum += loss.item() * len(batch.labels)
+    progress.seen += batch.photos
+    progress.correct += int(correct)
+    progress.loss_sum += mean_loss * batch.photos
 
 
 def train_epoch(state: TrainingState, photos: Photos, stop: Stop, bar: "tqdm[Any]") -> None:
-    """Train to the end of the epoch, or until `stop` is set."""
+    """Train to the end of the epoch, or until `stop` is set on any process."""
     config, progress = state.config, state.progress
     steps = steps_per_epoch(len(photos), config.batch_size, config.drop_last)
     state.train_mode()
@@ -85,12 +104,36 @@ def train_epoch(state: TrainingState, photos: Photos, stop: Stop, bar: "tqdm[Any
         moment = progress.epoch + (progress.step + 0.5) / steps
         state.optimizer.set_lr(learning_rate(config.schedule, config.optimizer.lr, moment, config.epochs))
         train_step(state, batch)
-        bar.update(len(batch.labels))
+        bar.update(batch.photos)
         bar.set_postfix(
             loss=f"{progress.loss_sum / progress.seen:.3f}", acc=f"{progress.correct / progress.seen:.3f}"
         )
-        if stop.signal is not None:
-            return
+        if state.processes.largest(stop.signal or 0):
+            break
+    average_running_statistics(state)
+
+
+def average_running_statistics(state: TrainingState) -> None:
+    """Give every process the mean of all processes' running statistics.
+
+    These are linear in the statistics of the steps, so it makes no difference when that is done.
+    """
+    learning = [layer for layer in state.model.sublayers(include_self=True) if layer.training]
+    own = [tensor for layer in learning
+           for tensor in (*layer.parameters(include_sublayers=False), *layer.buffers(include_sublayers=False))
+           if tensor.stop_gradient and tensor.dtype == paddle.float32]  # fmt: skip
+    state.processes.add_up(own, 1 / state.processes.count)
+
+
+def refuse_small_batches(config: Config, photos: int, processes: Processes) -> None:
+    """Raise `UserError` if a batch of an epoch has fewer photos than there are processes."""
+    steps = steps_per_epoch(photos, config.batch_size, config.drop_last)
+    smallest = min(config.batch_size, photos - (steps - 1) * config.batch_size)
+    if smallest < processes.count:
+        raise UserError(
+            f"batch_size: found {config.batch_size}, so that a batch of the {photos} photos has only "
+            f"{smallest}; each of the {processes.count} processes needs one at least"
+        )
 
 
 def _diverged(state: TrainingState, step: int, what: str) -> UserError:
@@ -126,7 +169,7 @@ def finish_epoch(state: TrainingState, val: Photos | None) -> tuple[dict[str, An
     }
     keep = val is None or state.config.selection == "last"
     if val is not None:
-        logits = state.classifier.logits(val.images)
+        logits = _shared_logits(state, val)
         epoch["val_loss"] = metrics.cross_entropy(logits, val.labels)
         if not math.isfinite(epoch["val_loss"]):
             raise _diverged(state, progress.step, f"the validation loss is {epoch['val_loss']}")
@@ -140,3 +183,12 @@ def finish_epoch(state: TrainingState, val: Photos | None) -> tuple[dict[str, An
     if keep:
         progress.best_epoch = progress.epoch
     return epoch, keep
+
+
+def _shared_logits(state: TrainingState, photos: Photos) -> NDArray[np.float32]:
+    """Return (N, classes) logits; every process computes those of its share of the photos."""
+    logits = np.zeros((len(photos), len(state.preprocessing.classes)), np.float32)
+    own = state.processes.share(len(photos))
+    if own.start < own.stop:
+        logits[own] = state.classifier.logits(photos.images[own])
+    return state.processes.sum(logits)

@@ -1,12 +1,13 @@
 """A training in the middle of its work: what a checkpoint must remember to continue."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import paddle
+import safetensors.numpy
 from paddle import nn
 
 from paddle_wrn.checkpoint import (
@@ -17,6 +18,7 @@ from paddle_wrn.checkpoint import (
     weights_of,
 )
 from paddle_wrn.config import Config
+from paddle_wrn.distributed import ALONE, Processes
 from paddle_wrn.errors import UserError
 from paddle_wrn.inference import BEST, Classifier
 from paddle_wrn.models import create_model
@@ -65,6 +67,8 @@ class TrainingState:
     optimizer: paddle.optimizer.Optimizer
     scaler: paddle.amp.GradScaler
     progress: Progress
+    processes: Processes = ALONE
+    restored: Arrays = field(default_factory=dict)  # until `take_from_first`
     origin: str = "random weights"  # or what was loaded in their place, for people
 
     @property
@@ -81,20 +85,23 @@ class TrainingState:
 
     def save(self, run: Path, data_digest: str) -> None:
         """Write `last`; what was `last` becomes `previous`, so one of the two is whole at any moment."""
-        optimizer = {k: v for k, v in self.optimizer.state_dict().items() if isinstance(v, paddle.Tensor)}
-        arrays = _prefixed("model/", weights_of(self.model))
-        arrays |= _prefixed("optimizer/", {k: np.ascontiguousarray(v.numpy()) for k, v in optimizer.items()})
-        record = {
-            "kind": "training",
-            "progress": asdict(self.progress),
-            "scaler": {name: _plain(value) for name, value in self.scaler.state_dict().items()},
-            "data": data_digest,
-        }
         waiting = run / LAST.with_name("next.safetensors")
-        save_checkpoint(waiting, arrays, record)
+        save_checkpoint(waiting, self._arrays(), {"kind": "training", "data": data_digest} | self._record())
         if (run / LAST).exists():
             os.replace(run / LAST, run / PREVIOUS)
         os.replace(waiting, run / LAST)
+
+    def take_from_first(self) -> None:
+        """Let every process continue with the weights and the progress of the first."""
+        # Before its first step, Paddle 2.6's optimizer does not give back what it was given.
+        arrays, self.restored = self.restored, {}
+        if self.processes.count == 1:
+            return
+        record = self.processes.first(self._record)
+        content = safetensors.numpy.save(arrays or self._arrays()) if self.processes.is_first else b""
+        content = self.processes.broadcast(content)
+        if not self.processes.is_first:
+            self._take(safetensors.numpy.load(content), record, "the first process")
 
     def save_model(self, run: Path) -> None:
         """Write `best`: the weights with all that is needed to use them."""
@@ -132,6 +139,7 @@ class TrainingState:
                     "start a new one in another --output folder"
                 )
             self._take(arrays, record, file)
+            self.restored = arrays
             if complaints:  # the next save must not put the damaged `last` in the place of this one
                 (run / LAST).unlink()
             return complaints
@@ -145,8 +153,20 @@ class TrainingState:
             )
         return []
 
-    def _take(self, arrays: Arrays, record: dict[str, Any], file: Path) -> None:
-        put_weights(self.model, _without_prefix("model/", arrays), file)
+    def _arrays(self) -> Arrays:
+        optimizer = {k: v for k, v in self.optimizer.state_dict().items() if isinstance(v, paddle.Tensor)}
+        arrays = _prefixed("model/", weights_of(self.model))
+        arrays |= _prefixed("optimizer/", {k: np.ascontiguousarray(v.numpy()) for k, v in optimizer.items()})
+        return arrays
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "progress": asdict(self.progress),
+            "scaler": {name: _plain(value) for name, value in self.scaler.state_dict().items()},
+        }
+
+    def _take(self, arrays: Arrays, record: dict[str, Any], source: Path | str) -> None:
+        put_weights(self.model, _without_prefix("model/", arrays), source)
         accumulators = _without_prefix("optimizer/", arrays)
         self.optimizer.set_state_dict({name: paddle.to_tensor(value) for name, value in accumulators.items()})
         if record["scaler"]:
@@ -154,7 +174,7 @@ class TrainingState:
         self.progress = Progress(**record["progress"])
 
 
-def new_state(config: Config, preprocessing: Preprocessing) -> TrainingState:
+def new_state(config: Config, preprocessing: Preprocessing, processes: Processes = ALONE) -> TrainingState:
     """Build network and optimizer for a configuration, with weights drawn from its seed.
 
     Other weights to begin with are loaded by `restore`: only when there is nothing to continue.
@@ -170,6 +190,7 @@ def new_state(config: Config, preprocessing: Preprocessing) -> TrainingState:
         make_optimizer(config.optimizer, model),
         paddle.amp.GradScaler(enable=config.amp and paddle.get_device().startswith("gpu")),
         Progress(),
+        processes,
     )
 
 

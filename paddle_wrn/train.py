@@ -1,6 +1,7 @@
 """Train a network on the lists that split_data wrote.
 
-Read from the bottom up: main -> train -> _train_run -> _train_epochs; one epoch is in loop.py.
+Read from the bottom up: main -> train -> _train_run -> _train_epochs; one epoch is in loop.py. Paddle's
+launcher makes several processes do this together; distributed.py says how.
 """
 
 import shlex
@@ -23,11 +24,12 @@ from paddle_wrn.config import Config, describe_settings, load_config, parse_sett
 from paddle_wrn.console import log, log_to, stop_signals
 from paddle_wrn.data import Photos, load_photos, measure_mean_std, steps_per_epoch
 from paddle_wrn.device import Device, select_device
+from paddle_wrn.distributed import Processes, join_processes, refuse_other_device
 from paddle_wrn.errors import UserError
 from paddle_wrn.files import write_text
 from paddle_wrn.history import History
 from paddle_wrn.lists import DataFolder, read_data_folder
-from paddle_wrn.loop import finish_epoch, refuse_ruined_weights, train_epoch
+from paddle_wrn.loop import finish_epoch, refuse_ruined_weights, refuse_small_batches, train_epoch
 from paddle_wrn.models.summary import Summary, summarise
 from paddle_wrn.preprocessing import Preprocessing
 from paddle_wrn.run_folder import (
@@ -55,7 +57,8 @@ def train(
 ) -> dict[str, Any]:
     """Train, keep the best weights, and score the test photos once.
 
-    A finished run with the same settings and lists is not trained again: its figures are returned.
+    A finished run with the same settings and lists is not trained again: its figures are returned. Of several
+    processes that Paddle's launcher has started, the first alone reads and writes the run folder.
 
     Args:
         config: a `Config`, or a YAML file; without one, the recipe of `configs/birds.yaml`.
@@ -72,7 +75,44 @@ def train(
     Raises:
         UserError: whatever is wrong with the configuration, the lists, the photos or the folder.
     """
+    processes = join_processes()
     changes = dict(settings or {}) | ({} if data is None else {"data": str(data)})
+
+    def settle() -> tuple[str, dict[str, Any]]:
+        run, resolved = _settle(config, changes, output, resume, again)
+        return str(run), resolved.model_dump(mode="json")
+
+    name, settled = processes.first(settle)
+    run, resolved = Path(name), Config.model_validate(settled)
+    folder = processes.first_then_others(lambda: read_lists(resolved))
+    digest = processes.first(folder.digest)
+    finished = processes.first(lambda: None if again else finished_results(run, digest))
+    if finished is not None:
+        if processes.is_first:
+            print(_not_again(run, finished))
+        return finished
+    with processes.together():
+        if folder.digest() != digest:
+            raise UserError(f"{folder.folder}: holds other lists than it does for the first process")
+        refuse_small_batches(resolved, len(folder.train), processes)
+        device = select_device(resolved.device)
+        refuse_other_device(resolved.device, device, processes)
+        names = ("train", "val", "test")
+        seen = resolved.input
+        lists = {name: load_photos(folder.split(name), seen.size, seen.memory_mb, draft=seen.draft)
+                 for name in names if getattr(folder, name) is not None}  # fmt: skip
+    with paddle.utils.unique_name.guard():  # parameter names must not depend on what was built before
+        return _train_run(resolved, run, device, folder, lists, again, processes)
+
+
+def _settle(
+    config: Config | Path | str | None,
+    changes: Mapping[str, Any],
+    output: Path | str | None,
+    resume: bool,
+    again: bool,
+) -> tuple[Path, Config]:
+    """Return the run folder and all settings, if these may be trained there."""
     if resume and again:
         raise UserError("--resume continues a run and --again begins anew; give one of them")
     if (resume or again) and output is not None and config is None:
@@ -84,17 +124,7 @@ def train(
     stem = Path(config).stem if isinstance(config, (str, Path)) else "birds"
     run = Path(output) if output is not None else Path("runs") / f"{Path(resolved.data).name}-{stem}"
     check_run_folder(run, resolved, resume=resume, again=again)
-    folder = read_lists(resolved)
-    finished = None if again else finished_results(run, folder.digest())
-    if finished is not None:
-        print(_not_again(run, finished))
-        return finished
-    device = select_device(resolved.device)
-    names = ("train", "val", "test")
-    lists = {name: load_photos(folder.split(name), resolved.input.size, resolved.input.memory_mb)
-             for name in names if getattr(folder, name) is not None}  # fmt: skip
-    with paddle.utils.unique_name.guard():  # parameter names must not depend on what was built before
-        return _train_run(resolved, run, device, folder, lists, again)
+    return run, resolved
 
 
 def _not_again(run: Path, finished: Mapping[str, Any]) -> str:
@@ -123,24 +153,36 @@ def preprocessing_for(config: Config, folder: DataFolder, train: Photos) -> Prep
         mean=mean,
         std=std,
         mirror=config.input.mirror,
+        draft=config.input.draft,
         classes=folder.classes.names,
         display_names=folder.classes.display_names,
     )
 
 
 def _train_run(
-    config: Config, run: Path, device: Device, folder: DataFolder, lists: Mapping[str, Photos], again: bool
+    config: Config,
+    run: Path,
+    device: Device,
+    folder: DataFolder,
+    lists: Mapping[str, Photos],
+    again: bool,
+    processes: Processes,
 ) -> dict[str, Any]:
-    photos = lists["train"]
-    preprocessing = preprocessing_for(config, folder, photos)
-    state = new_state(config, preprocessing)
-    digest = folder.digest()
-    aside = place_aside(run) if again and (run / CONFIG).is_file() else None
-    complaints = state.restore(aside or run, digest)  # nothing is in `aside` yet
-    if aside is not None:  # only now: with settings, photos and weights to begin with nothing is wrong
-        run.rename(aside)
-    create_run_folder(run, config, preprocessing)
-    summary = summarise(state.model, (3, config.input.size, config.input.size))
+    photos, digest = lists["train"], folder.digest()
+    with processes.together():
+        preprocessing = preprocessing_for(config, folder, photos)
+        state = new_state(config, preprocessing, processes)
+        summary = summarise(state.model, (3, config.input.size, config.input.size))
+        if processes.is_first:
+            aside = place_aside(run) if again and (run / CONFIG).is_file() else None
+            complaints = state.restore(aside or run, digest)  # nothing is in `aside` yet
+            if aside is not None:  # only now: settings, photos and weights to begin with are all right
+                run.rename(aside)
+            create_run_folder(run, config, preprocessing)
+    state.take_from_first()
+    if not processes.is_first:
+        _train_epochs(state, photos, lists.get("val"), None, run, digest)
+        return processes.first(dict)  # the figures
     write_text(run / "model.txt", f"{summary}\n")
     history = History(run, state.progress.epoch)
     with log_to(run / "train.log"):
@@ -158,20 +200,23 @@ def _train_run(
             _train_epochs(state, photos, lists.get("val"), history, run, digest)
         finally:
             history.close()
-        return write_results(run, state, history.epochs, lists, digest, device, summary)
+        return processes.first(
+            lambda: write_results(run, state, history.epochs, lists, digest, device, summary)
+        )
 
 
 def _train_epochs(
-    state: TrainingState, photos: Photos, val: Photos | None, history: History, run: Path, digest: str
+    state: TrainingState, photos: Photos, val: Photos | None, history: History | None, run: Path, digest: str
 ) -> None:
-    config, progress = state.config, state.progress
+    """Train to the end. Only the first process has a history and saves."""
+    config, progress, processes = state.config, state.progress, state.processes
     histogram_every = max(1, config.epochs // 10)
     steps = steps_per_epoch(len(photos), config.batch_size, config.drop_last)
     an_epoch = min(len(photos), steps * config.batch_size)  # photos
     done = progress.epoch * an_epoch + progress.seen
     bar = tqdm(total=config.epochs * an_epoch, initial=done, unit="photo", desc="training", leave=False,
-               disable=not sys.stderr.isatty())  # fmt: skip
-    with bar, stop_signals() as stop:
+               disable=history is None or not sys.stderr.isatty())  # fmt: skip
+    with bar, stop_signals(launched=processes.count > 1) as stop:
         while progress.epoch < config.epochs:
             began, seen_before = time.perf_counter(), progress.seen
             try:
@@ -182,23 +227,23 @@ def _train_epochs(
                 finished = finish_epoch(state, val) if progress.step == steps else None
             except UserError as error:
                 raise UserError(f"{error}; {_last_good(run)}") from None
-            if finished is not None:
-                epoch, keep = finished
-                speed = (seen - seen_before) / trained
-                seconds = time.perf_counter() - began
-                progress.seconds += seconds
-                epoch |= {"images_per_second": speed, "seconds": seconds}
-                history.add(epoch)
-                log.info("%s", _epoch_line(epoch, config.epochs, keep))
-                if keep:
-                    state.save_model(run)
-                if progress.epoch % histogram_every == 0:
-                    history.add_histograms(weights_of(state.model), progress.epoch)
-            else:
-                progress.seconds += trained
-            state.save(run, digest)
-            if stop.signal is not None and progress.epoch < config.epochs:
-                _leave(stop.signal, run, progress)
+            seconds = time.perf_counter() - began
+            progress.seconds += seconds
+            if history is not None:
+                if finished is not None:
+                    epoch, keep = finished
+                    epoch |= {"images_per_second": (seen - seen_before) / trained, "seconds": seconds}
+                    history.add(epoch)
+                    log.info("%s", _epoch_line(epoch, config.epochs, keep))
+                    if keep:
+                        state.save_model(run)
+                    if progress.epoch % histogram_every == 0:
+                        history.add_histograms(weights_of(state.model), progress.epoch)
+                state.save(run, digest)
+            processes.wait()
+            stop_signal = processes.largest(stop.signal or 0)
+            if stop_signal and progress.epoch < config.epochs:
+                _leave(stop_signal, run, progress)
 
 
 def _epoch_line(epoch: Mapping[str, Any], epochs: int, keep: bool) -> str:
@@ -242,6 +287,8 @@ def _introduce(
     run: Path,
 ) -> None:
     log.info("device    %s (%s)", device.name, device.reason)
+    if state.processes.count > 1:
+        log.info("processes %d, each takes its share of every batch", state.processes.count)
     if config.amp and not device.is_gpu:
         log.info("          amp is on, but mixed precision does nothing on the processor")
     counts = ", ".join(f"{len(photos)} {name}" for name, photos in lists.items())

@@ -5,6 +5,7 @@ The head is the last linear layer of a network, the backbone all before it.
 
 from pathlib import Path
 
+import numpy as np
 from paddle import nn
 
 from paddle_wrn.checkpoint import put_weights, read_weights, weights_of
@@ -34,19 +35,20 @@ def start_from(model: nn.Layer, file: Path | str) -> str:
     """
     arrays, own = read_weights(file), weights_of(model)
     new = []
-    head = head_of(model)
-    for name, axis in ((f"{head}.weight", 1), (f"{head}.bias", 0)):
-        found, expected = arrays.get(name), own.get(name)
-        if found is None or expected is None or found.ndim != expected.ndim:
-            continue
-        sides = list(found.shape)
-        if sides[axis] != expected.shape[axis]:
-            sides[axis] = expected.shape[axis]
-            if tuple(sides) == expected.shape:
-                arrays[name] = expected
-                new.append(f"{name} ({found.shape[axis]} classes there, {expected.shape[axis]} here)")
+    unlike = [name for name in own if name in arrays and arrays[name].shape != own[name].shape]
+    if unlike:
+        head = head_of(model)
+        for name, axis in ((f"{head}.weight", 1), (f"{head}.bias", 0)):
+            if name in unlike and _same_but_for(axis, arrays[name].shape, own[name].shape):
+                there, here = arrays[name].shape[axis], own[name].shape[axis]
+                new.append(f"{name} ({there} classes there, {here} here)")
+                arrays[name] = own[name]
     put_weights(model, arrays, file)
     return f"loaded {len(own) - len(new)} tensors from {file}; new: {', '.join(new) or 'none'}"
+
+
+def _same_but_for(axis: int, one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    return len(one) == len(other) and np.delete(one, axis).tolist() == np.delete(other, axis).tolist()
 
 
 def freeze_backbone(model: nn.Layer) -> None:

@@ -12,7 +12,14 @@ from PIL import EpsImagePlugin, Image
 from pydantic import ValidationError
 
 from paddle_wrn.errors import ImageError
-from paddle_wrn.preprocessing import IMAGE_SUFFIXES, MAX_PIXELS, Preprocessing, read_image, resize_and_pad
+from paddle_wrn.preprocessing import (
+    IMAGE_SUFFIXES,
+    MAX_PIXELS,
+    Preprocessing,
+    read_image,
+    read_square,
+    resize_and_pad,
+)
 
 Pixels = NDArray[np.uint8]
 CONTRACT = Preprocessing(
@@ -271,6 +278,90 @@ def test_a_path_may_be_chinese_with_blanks_or_a_text(tmp_path: Path) -> None:
     assert np.asarray(read_image(str(path))).all()
 
 
+# --- drafts
+
+
+def leaves(width: int, height: int) -> Image.Image:
+    """Draw soft shapes of several sizes; no two corners look alike."""
+    rng = np.random.default_rng(0)
+    coarse, fine = (rng.integers(0, 256, (side, side, 3), np.uint8) for side in (4, 16))
+    layers = (Image.fromarray(pixels).resize((width, height)) for pixels in (coarse, fine))
+    return Image.blend(*layers, 0.3)
+
+
+def difference(path: Path, size: int) -> float:
+    """Return the mean absolute difference of a draft from the whole photo, grey levels."""
+    draft, whole = (np.asarray(read_square(path, size, draft), int) for draft in (True, False))
+    assert np.array_equal(whole, np.asarray(resize_and_pad(read_image(path), size)))
+    assert np.array_equal((draft > 12).any(2), (whole > 12).any(2))  # the borders are the same
+    return float(np.abs(draft - whole).mean())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize(("width", "height"), [(500, 375), (375, 500), (501, 498), (1023, 77), (333, 332)])
+def test_a_draft_is_nearly_the_photo(tmp_path: Path, width: int, height: int, mode: str) -> None:
+    path = saved(tmp_path, leaves(width, height).convert(mode), "photo.jpg", quality=90)
+
+    assert 0 < difference(path, 32) < 2
+
+
+@pytest.mark.parametrize("orientation", STORED_AS)
+@pytest.mark.parametrize(("width", "height"), [(400, 293), (257, 255)])
+def test_a_draft_of_a_photo_taken_sideways_lies_where_the_photo_would(
+    tmp_path: Path, width: int, height: int, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = STORED_AS[orientation](np.asarray(leaves(width, height)))
+    path = saved(tmp_path, Image.fromarray(np.ascontiguousarray(stored)), "photo.jpg", exif=exif)
+
+    assert 0 < difference(path, 30) < 2
+
+
+def test_nothing_nearer_than_twice_the_square_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path, leaves(512, 384), "photo.jpg")
+    seen = []
+    resize = Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda image, *args: seen.append(image.width) or resize(image, *args)
+    )
+
+    for size in (16, 32, 33, 64, 65, 128, 129, 512, 600):
+        read_square(path, size, draft=True)
+
+    assert seen == [64, 64, 128, 128, 256, 256, 512, 512, 512]
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.tif", "photo.webp", "photo.bmp"])
+def test_only_jpeg_has_drafts(tmp_path: Path, name: str) -> None:
+    assert difference(saved(tmp_path, leaves(200, 150), name), 16) == 0
+
+
+def test_a_small_photo_is_read_whole_without_being_asked(tmp_path: Path) -> None:
+    assert difference(saved(tmp_path, leaves(63, 50), "photo.jpg"), 32) == 0
+
+
+def test_a_draft_is_made_only_where_the_contract_says_so(tmp_path: Path) -> None:
+    path = saved(tmp_path, leaves(300, 200), "photo.jpg")
+    drafts = CONTRACT.model_copy(update={"draft": True})
+
+    assert np.array_equal(CONTRACT.load(path), np.asarray(read_square(path, 32)))
+    assert np.array_equal(drafts.load(path), np.asarray(read_square(path, 32, draft=True)))
+    assert not np.array_equal(CONTRACT.load(path), drafts.load(path))
+
+
+def test_a_draft_of_a_photo_cut_short_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, leaves(300, 200), "photo.jpg")
+    content = path.read_bytes()
+
+    for length in (1, 200, len(content) // 2, len(content) - 200):
+        path.write_bytes(content[:length])
+        with pytest.raises(ImageError, match=rf"^{path}: "):
+            read_square(path, 32, draft=True)
+
+
 # --- files that are no photos
 
 
@@ -420,6 +511,7 @@ def test_the_contract_survives_json() -> None:
         {"classes": ("Cockatoo",)},
         {"display_names": ()},
         {"mirror": "left"},
+        {"draft": "half"},
         {"colour": "red"},
     ],
 )
@@ -428,7 +520,7 @@ def test_a_contract_that_makes_no_sense_is_refused(change: dict[str, object]) ->
         Preprocessing.model_validate(CONTRACT.model_dump() | change)
 
 
-@pytest.mark.parametrize("field", sorted(Preprocessing.model_fields.keys() - {"mirror"}))
+@pytest.mark.parametrize("field", sorted(Preprocessing.model_fields.keys() - {"mirror", "draft"}))
 def test_a_contract_with_a_hole_is_refused(field: str) -> None:
     with pytest.raises(ValidationError, match=field):
         Preprocessing.model_validate({k: v for k, v in CONTRACT.model_dump().items() if k != field})
@@ -440,6 +532,13 @@ def test_a_contract_that_says_nothing_of_mirror_images_wants_none() -> None:
 
     assert Preprocessing.model_validate(content).mirror is False
     assert Preprocessing.model_validate(content | {"mirror": True}).mirror is True
+
+
+def test_a_contract_that_says_nothing_of_drafts_wants_none() -> None:
+    content = CONTRACT.model_dump()
+    del content["draft"]
+
+    assert Preprocessing.model_validate(content).draft is False
 
 
 def test_the_contract_cannot_be_changed() -> None:

@@ -102,10 +102,10 @@ def test_preprocessing_is_that_of_the_checkpoint_and_measured_on_the_training_ph
 ) -> None:
     stored = Preprocessing.model_validate_json((run / "preprocessing.json").read_text("utf-8"))
     assert stored == load_classifier(run).preprocessing
-    photos = load_photos(read_data_folder(data_folder).train, 16)
+    photos = load_photos(read_data_folder(data_folder).train, 16, draft=True)
     assert (stored.mean, stored.std) == measure_mean_std(photos.images)
     assert stored.display_names == ("蓝圆", "Green", "Red Triangle")
-    assert stored.mirror is True
+    assert (stored.mirror, stored.draft) == (True, True)
 
 
 def test_mirroring_decides_over_answers_and_not_over_weights(
