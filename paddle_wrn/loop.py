@@ -75,7 +75,7 @@ def train_step(state: TrainingState, batch: Batch) -> None:
     progress, processes = state.progress, state.processes
     paddle.seed(batch.dropout_seed)
     with paddle.amp.auto_cast(enable=state.scaler.is_enable()):
-        logits = state.model(paddle.to_tensor(batch.images))
+        logits = state.forward(paddle.to_tensor(batch.images))
     logits = logits.astype("float32")
     labels = paddle.to_tensor(batch.labels)
     loss = F.cross_entropy(logits, labels, label_smoothing=state.config.label_smoothing)

@@ -1,6 +1,7 @@
 """A training in the middle of its work: what a checkpoint must remember to continue."""
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from paddle_wrn.errors import UserError
 from paddle_wrn.inference import BEST, Classifier
 from paddle_wrn.models import create_model
 from paddle_wrn.models.imagenet import download_weights
+from paddle_wrn.native import accelerate
 from paddle_wrn.optimization import make_optimizer
 from paddle_wrn.preprocessing import Preprocessing
 from paddle_wrn.transfer import freeze_backbone, start_from, train_head_only
@@ -59,11 +61,12 @@ class Progress:
 
 @dataclass
 class TrainingState:
-    """Network, optimizer and progress of one run."""
+    """Network, optimizer and progress of one run; `forward` computes what `model` computes, only faster."""
 
     config: Config
     preprocessing: Preprocessing
     model: nn.Layer
+    forward: Callable[[paddle.Tensor], paddle.Tensor]
     optimizer: paddle.optimizer.Optimizer
     scaler: paddle.amp.GradScaler
     progress: Progress
@@ -74,7 +77,7 @@ class TrainingState:
     @property
     def classifier(self) -> Classifier:
         """The network with its contract, as it is evaluated and kept."""
-        return Classifier(self.model, self.preprocessing)
+        return Classifier(self.model, self.preprocessing, self.forward)
 
     def train_mode(self) -> None:
         """Let dropout drop and BatchNorm learn, except in a frozen backbone."""
@@ -187,6 +190,7 @@ def new_state(config: Config, preprocessing: Preprocessing, processes: Processes
         config,
         preprocessing,
         model,
+        accelerate(model),
         make_optimizer(config.optimizer, model),
         paddle.amp.GradScaler(enable=config.amp and paddle.get_device().startswith("gpu")),
         Progress(),

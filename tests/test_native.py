@@ -12,9 +12,9 @@ import paddle
 import paddle.nn.functional as F
 import pytest
 from paddle import Tensor, nn
-from paddle_wrn.models import create_model
 
 from paddle_wrn import native
+from paddle_wrn.models import create_model
 from paddle_wrn.native import accelerate, onednn
 from paddle_wrn.native.tape import UnsupportedError, record
 
@@ -130,12 +130,52 @@ FORWARDS: dict[str, Callable[..., Tensor]] = {
     "sum, then one of them again": lambda block, x: block.conv2((h := block.conv1(x)) + x) + h,
     "shortcut computed last": lambda block, x: block.conv1(h := F.relu(block.bn(x))) + block.conv2(h) + h,
     "sum, relu": lambda block, x: F.relu(block.bn(block.conv1(x)) + x),
+    "leaky relu": lambda block, x: F.leaky_relu(block.conv1(x), 0.2),
+    "maximum": lambda block, x: F.max_pool2d(block.conv1(x), 3, 2, 1),
+    "maximum of single pixels": lambda block, x: F.max_pool2d(block.conv1(x), 1, 2),
+    "mean": lambda block, x: F.avg_pool2d(block.conv1(x), 2, 2),
+    "mean at the border": lambda block, x: F.avg_pool2d(block.conv1(x), (3, 2), (2, 1), 1),
+}
+WIDER: dict[str, Callable[..., Tensor]] = {  # from 5 channels to 10
+    "concatenation": lambda block, x: paddle.concat([block.conv1(x), x], axis=1),
+    "concatenation with itself": lambda block, x: paddle.concat([x, x], axis=1),
+    "concatenation, then one of them again": lambda block, x: paddle.concat(
+        [(h := block.conv1(x)), block.conv2(h)], axis=1
+    ),
+    "channels of zeros": lambda block, x: F.pad(block.conv1(x), [0, 0, 0, 5, 0, 0, 0, 0]),
+    "channels of zeros in a sum": lambda block, x: (
+        F.pad(x, [0, 0, 0, 5, 0, 0, 0, 0]) + paddle.concat([block.conv1(x), block.conv2(x)], 1)
+    ),
 }
 
 
 @pytest.mark.parametrize("name", FORWARDS)
 def test_layers_in_any_order(name: str) -> None:
     assert_same(Net(Block(FORWARDS[name]), 5), images_of(4, 6, 7))
+
+
+@pytest.mark.parametrize("name", WIDER)
+def test_more_channels(name: str) -> None:
+    assert_same(Net(Block(WIDER[name]), 10), images_of(4, 6, 7))
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("googlenet_cifar", 16),
+        ("resnet_cifar", 16),
+        ("preact_resnet_cifar", 16),
+        ("densenet_cifar", 16),
+        ("resnet20", 16),
+        ("resnet18", 64),
+        ("resnet18_d2l", 64),
+        ("densenet_d2l", 64),
+    ],
+)
+def test_the_other_networks_are_paddles_too(name: str, size: int) -> None:
+    paddle.seed(0)
+    # Batches of few photos and maps of few pixels magnify rounding from layer to layer.
+    assert_same(create_model(name, 4), images_of(8, size, size), tolerance=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +344,7 @@ def test_paddles_own_settings_are_left_as_they_were() -> None:
     assert (nn.Layer.__call__, F.relu) == (call, relu)
     assert [runtime.omp_get_max_threads() for runtime in native._openmp()] == threads
     with pytest.raises(UnsupportedError):
-        record(Net(nn.MaxPool2D(2), 5))
+        record(Net(nn.Sigmoid(), 5))
     assert (nn.Layer.__call__, F.relu) == (call, relu)
 
 
@@ -317,8 +357,12 @@ def test_paddles_own_settings_are_left_as_they_were() -> None:
         (nn.BatchNorm2D(5, weight_attr=False), "this kind of BatchNorm2D"),
         (nn.BatchNorm2D(5, use_global_stats=True), "this kind of BatchNorm2D"),
         (nn.Dropout(0.5, axis=1), "this kind of Dropout"),
-        (nn.MaxPool2D(2), ""),
+        (nn.MaxPool2D(2, ceil_mode=True), "an unusual pool"),
+        (nn.MaxPool2D(2, padding="SAME"), "an unusual pool"),
+        (nn.AvgPool2D(2, padding=1, exclusive=False), "counts more than the pixels"),
         (nn.Sigmoid(), ""),
+        (Block(lambda block, x: F.pad(x, [1, 1, 1, 1])), "a padding of something else"),
+        (Block(lambda block, x: paddle.concat([x, x], axis=2)), "a concatenation of something else"),
         (Block(lambda block, x: x * 2), "unsupported operand"),
         (Block(lambda block, x: x + 1), "a sum with something that is no layer's result"),
         (Block(lambda block, x: block.conv1(block.conv1(x))), "a layer that is used twice"),

@@ -554,7 +554,7 @@ def test_resume_is_refused_when_the_lists_have_changed(
 # Disks that refuse
 
 
-@pytest.mark.parametrize("write", range(1, 7))
+@pytest.mark.parametrize("write", range(1, 6))
 def test_a_full_disk_is_a_sentence_and_the_run_goes_on_later(
     write: int,
     uninterrupted: Uninterrupted,

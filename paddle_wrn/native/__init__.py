@@ -72,7 +72,7 @@ class Accelerated:
             step = self._take(tuple(images.shape), self._model.training)
         except (UnsupportedError, OneDNNError, OSError) as error:
             self.obstacle = str(error)
-            _log.warning("computing at Paddle's own speed: %s", error)
+            _log.info("computing at Paddle's own speed: %s", error)
             return self._model(images)
         if paddle.is_grad_enabled():
             parameters = [getattr(layer, name) for layer, name in self._tape.parameters]
