@@ -154,6 +154,13 @@ def test_layers_in_any_order(name: str) -> None:
     assert_same(Net(Block(FORWARDS[name]), 5), images_of(4, 6, 7))
 
 
+def test_layers_of_paddle_that_call_functions() -> None:
+    body = nn.Sequential(nn.Conv2D(3, 6, 3), nn.ReLU(), nn.BatchNorm2D(6), nn.ReLU())
+    assert_same(
+        nn.Sequential(body, nn.AdaptiveAvgPool2D(1), nn.Flatten(), nn.Linear(6, 4)), images_of(3, 9, 8)
+    )
+
+
 @pytest.mark.parametrize("name", WIDER)
 def test_more_channels(name: str) -> None:
     assert_same(Net(Block(WIDER[name]), 10), images_of(4, 6, 7))
@@ -338,11 +345,12 @@ def test_memory_does_not_grow() -> None:
 
 def test_paddles_own_settings_are_left_as_they_were() -> None:
     call, relu = nn.Layer.__call__, F.relu
-    threads = [runtime.omp_get_max_threads() for runtime in native._openmp()]
+    for runtime in native._openmp():
+        runtime.omp_set_num_threads(3)
     model = create_model("wrn_10_1", 4)
     accelerate(model)(images_of(2, 16, 16)).sum().backward()
     assert (nn.Layer.__call__, F.relu) == (call, relu)
-    assert [runtime.omp_get_max_threads() for runtime in native._openmp()] == threads
+    assert [runtime.omp_get_max_threads() for runtime in native._openmp()] == [3, 3]
     with pytest.raises(UnsupportedError):
         record(Net(nn.Sigmoid(), 5))
     assert (nn.Layer.__call__, F.relu) == (call, relu)
@@ -360,7 +368,7 @@ def test_paddles_own_settings_are_left_as_they_were() -> None:
         (nn.MaxPool2D(2, ceil_mode=True), "an unusual pool"),
         (nn.MaxPool2D(2, padding="SAME"), "an unusual pool"),
         (nn.AvgPool2D(2, padding=1, exclusive=False), "counts more than the pixels"),
-        (nn.Sigmoid(), ""),
+        (nn.Sigmoid(), "the function sigmoid"),
         (Block(lambda block, x: F.pad(x, [1, 1, 1, 1])), "a padding of something else"),
         (Block(lambda block, x: paddle.concat([x, x], axis=2)), "a concatenation of something else"),
         (Block(lambda block, x: x * 2), "unsupported operand"),
@@ -383,6 +391,14 @@ def test_what_is_not_known_is_left_to_paddle(
     assert forward.obstacle is not None
     assert sentence in forward.obstacle
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "model", [nn.Sequential(), nn.Linear(5, 4), nn.Sequential(nn.ReLU(), nn.Conv2D(3, 4, 3))]
+)
+def test_only_what_ends_with_a_linear_layer_is_recorded(model: nn.Layer) -> None:
+    with pytest.raises(UnsupportedError, match="does not end with a linear layer"):
+        record(model)
 
 
 def test_a_result_that_is_not_paddles_is_noticed() -> None:
@@ -410,6 +426,49 @@ def test_hooks_part_evaluation_and_gradients_of_images_go_through_paddle() -> No
     before = model.bn._mean.numpy().copy()
     forward(images_of(2, 16, 16))
     assert (model.bn._mean.numpy() == before).all()
+    assert forward.obstacle is None
+
+
+def test_parameters_of_another_type_or_shape_go_through_paddle() -> None:
+    model = create_model("wrn_10_1", 4)
+    model.eval()
+    forward = accelerate(model)
+    with paddle.no_grad():
+        forward(images_of(2, 16, 16))
+        block = model.group1.layer[0]
+        weight = block.conv1.weight
+        block.conv1.weight = paddle.create_parameter([16, 16, 1, 1], "float32")
+        with pytest.raises(ValueError, match="Broadcast"):  # Paddle's own complaint about the sum
+            forward(images_of(2, 16, 16))
+        block.conv1.weight = weight
+        model.to(dtype="float64")
+        with pytest.raises((ValueError, RuntimeError, TypeError)):  # as the model itself does
+            forward(images_of(2, 16, 16))
+
+
+def test_a_frozen_network_needs_no_second_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = create_model("wrn_10_1", 4)
+    for name, parameter in model.named_parameters():
+        parameter.stop_gradient = not name.startswith("fc")
+    forward = accelerate(model)
+    forward(images_of(2, 16, 16)).sum().backward()
+    assert model.fc.weight.grad is not None
+    monkeypatch.setattr(native, "Step", None)
+    forward(images_of(2, 16, 16)).sum().backward()
+    assert forward.obstacle is None
+
+
+@pytest.mark.parametrize("name", ["wrn_16_1", "densenet_cifar", "googlenet_cifar", "resnet20"])
+def test_memory_that_is_used_again_holds_what_is_needed(name: str) -> None:
+    paddle.seed(0)
+    model = create_model(name, 4)
+    model.eval()
+    forward = accelerate(model)
+    with paddle.no_grad():
+        for shift in range(3):  # what one pass leaves behind must not reach the next
+            images = images_of(3, 16, 16) + shift
+            found, expected = forward(images).numpy(), model(images).numpy()
+            np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
     assert forward.obstacle is None
 
 

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 _Key = tuple[tuple[int, ...], bool]  # the shape of a batch, and whether it is trained on
 
-_KEPT_SHAPES = 3  # whose memory is kept for the next batch
+_KEPT_SHAPES = 4  # whose memory is kept: training, evaluation, and a last, smaller batch of each
 _TOLERANCE = 1e-3  # of the largest logit
 
 
@@ -42,7 +42,8 @@ def accelerate(model: nn.Layer) -> "Accelerated":
     It uses as many threads as Paddle was told to (`FLAGS_paddle_num_threads`).
 
     Args:
-        model: a network from images (N, C, H, W) to logits; its layers must not be exchanged afterwards.
+        model: a network from images (N, C, H, W) to logits. Its layers must not be exchanged afterwards, and
+            what its `forward` does must depend on nothing but the images, and on the mode only by its layers.
     """
     return Accelerated(model)
 
@@ -74,8 +75,8 @@ class Accelerated:
             self.obstacle = str(error)
             _log.info("computing at Paddle's own speed: %s", error)
             return self._model(images)
-        if paddle.is_grad_enabled():
-            parameters = [getattr(layer, name) for layer, name in self._tape.parameters]
+        parameters = self._tape.parameter_values()
+        if paddle.is_grad_enabled() and any(not parameter.stop_gradient for parameter in parameters):
             features = _Pass.apply(self, step, images, *parameters)
         else:
             features = self.forward(step, images)
@@ -96,13 +97,14 @@ class Accelerated:
                 layer.training == training and not layer._forward_pre_hooks and not layer._forward_post_hooks
                 for layer in self._layers
             )
+            and (self._tape is None or self._tape.fits())
         )
 
     def _checked_tape(self, images: Tensor) -> Tape:
         """Record the network and compare what it says of two photos with what Paddle says."""
-        if any(p.dtype != paddle.float32 or not p.place.is_cpu_place() for p in self._model.parameters()):
-            raise UnsupportedError("parameters that are not float32 on the processor")
         library, tape = _library(), record(self._model)
+        if not tape.fits():
+            raise UnsupportedError("parameters that are not float32 on the processor")
         two = images[:2].contiguous()
         step = self._new_step(library, tape, two.shape, training=False)
         training = self._model.training

@@ -77,7 +77,7 @@ class PadChannels:
     def __init__(self, step: "Step", node: Node) -> None:
         self.node = node
         n, c, h, w = step.shapes[node.inputs[0]]
-        result = step.new_value(node.output, [n, c + node.attributes[0], h, w])
+        result = step.own_value(node.output, [n, c + node.attributes[0], h, w])
         result.floats[:] = 0  # and nobody ever writes to the channels behind
         step.copy(step.values[node.inputs[0]], step.part(result, [n, c, h, w], 0))
 

@@ -60,12 +60,18 @@ class Step:
         self._scratchpads: list[Memory] = []
         self._free: dict[tuple[int, ...], list[Memory]] = {}
         self._holders: dict[Memory, int] = {}
-        self._home: dict[Memory, list[Memory]] = {}  # the free list each gradient came from
+        self._home: dict[Memory, list[Memory]] = {}  # the free list each memory came from
         self.calls: list[Callable[[], None]] = []
 
         self._images = Memory(library, library.layout(shape, "plain"), own=False)
         self.copy(self._images, self.new_value(_IMAGES, list(shape)))
-        operations = [OPERATIONS[node.kind](self, node) for node in tape.nodes]
+        last_use = {value: node for node in tape.nodes for value in node.inputs}
+        operations = []
+        for node in tape.nodes:
+            operations.append(OPERATIONS[node.kind](self, node))
+            for value in set(node.inputs):
+                if not training and last_use[value] is node:  # the way back needs them all
+                    self._release(self.values[value])
         self._result = self.values[tape.nodes[-1].output]
         self._result_shape = self.shapes[tape.nodes[-1].output]
         self._forward, self.calls = self.calls, []
@@ -134,12 +140,19 @@ class Step:
     def new_value(self, value: int, shape: list[int]) -> Memory:
         """Return memory for a value."""
         self.shapes[value] = shape
-        self.values[value] = Memory(self.library, self.layout(shape))
+        self.values[value] = self.borrow(shape)
         return self.values[value]
+
+    def own_value(self, value: int, shape: list[int]) -> Memory:
+        """Return memory for a value that no other value ever has."""
+        self.shapes[value] = shape
+        self.values[value] = memory = Memory(self.library, self.layout(shape))
+        self._holders[memory] = 2  # one of which is never given up
+        return memory
 
     def alias(self, value: int, original: int) -> None:
         """Let a value be another one."""
-        self.shapes[value], self.values[value] = self.shapes[original], self.values[original]
+        self.shapes[value], self.values[value] = self.shapes[original], self.share(self.values[original])
 
     def parameter(self, layer: nn.Layer, name: str, layout: Handle) -> Memory:
         """Return the memory of a parameter, wherever it is when a pass begins."""
@@ -183,20 +196,20 @@ class Step:
         description = self.library.describe("binary", c_int(dnn.ADD), one.layout, other.layout, total.layout)
         self.call(description, {dnn.SRC: one, dnn.SRC_1: other, dnn.DST: total})
 
-    # Gradients. Each memory counts its holders: a gradient that two values share must not be added to.
+    # Memory counts its holders: without one it is used again, with several nothing may be added to it.
 
     def borrow(self, shape: Sequence[int]) -> Memory:
-        """Return memory for a gradient, held once; it may have been another gradient before."""
+        """Return memory for a value or a gradient, held once; another may have had it before."""
         free = self._free.setdefault(tuple(shape), [])
         memory = free.pop() if free else Memory(self.library, self.layout(shape))
         self._holders[memory] = 1
         self._home[memory] = free
         return memory
 
-    def share(self, gradient: Memory) -> Memory:
+    def share(self, memory: Memory) -> Memory:
         """Return the same memory, held once more."""
-        self._holders[gradient] += 1
-        return gradient
+        self._holders[memory] += 1
+        return memory
 
     def contribute(self, value: int, gradient: Memory) -> None:
         """Add to the gradient of a value; the caller's hold on the memory passes to the value."""
@@ -213,10 +226,10 @@ class Step:
             if total is not known:
                 self._release(known)
 
-    def _release(self, gradient: Memory) -> None:
-        self._holders[gradient] -= 1
-        if not self._holders[gradient]:
-            self._home[gradient].append(gradient)
+    def _release(self, memory: Memory) -> None:
+        self._holders[memory] -= 1
+        if not self._holders[memory]:
+            self._home[memory].append(memory)
 
 
 def _floats_of(tensor: Tensor) -> NDArray[np.float32]:

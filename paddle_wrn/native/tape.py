@@ -4,6 +4,7 @@
 return another symbol; what is not known meets an object it can do nothing with, and recording ends.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import paddle
 import paddle.nn.functional as F
-from paddle import nn
+from paddle import Tensor, nn
 
 
 class UnsupportedError(Exception):
@@ -37,6 +38,18 @@ class Tape:
     nodes: list[Node]
     linear: nn.Linear
     parameters: list[tuple[nn.Layer, str]]  # of the nodes: a layer and the name of one of its parameters
+    shapes: list[list[int]]  # of the parameters
+
+    def parameter_values(self) -> list[Tensor]:
+        """Return the parameters as they are now."""
+        return [getattr(layer, name) for layer, name in self.parameters]
+
+    def fits(self) -> bool:
+        """Whether the parameters are still float32, on the processor and of the recorded shapes."""
+        return all(
+            value.dtype == paddle.float32 and value.place.is_cpu_place() and value.shape == shape
+            for value, shape in zip(self.parameter_values(), self.shapes, strict=True)
+        )
 
 
 class Symbol:
@@ -67,19 +80,26 @@ def record(model: nn.Layer) -> Tape:
         except UnsupportedError:
             raise
         except Exception as error:  # a function of Paddle's that was handed a symbol
-            raise UnsupportedError(str(error).strip().splitlines()[-1] or type(error).__name__) from error
+            raise UnsupportedError(_what_failed(error)) from error
     if not isinstance(result, Symbol) or result.number != len(recorder.nodes):
         raise UnsupportedError("a result that is not what the last layer computed")
-    *nodes, last = recorder.nodes
-    if last.kind != "linear" or nodes[-1].kind != "flatten" or last.inputs != [nodes[-1].output]:
+    if [node.kind for node in recorder.nodes[-2:]] != ["flatten", "linear"]:
         raise UnsupportedError("a network that does not end with a linear layer on what was flattened")
+    *nodes, last = recorder.nodes
+    if last.inputs != [nodes[-1].output] or not isinstance(last.layer, nn.Linear):
+        raise UnsupportedError("a linear layer on something that is not flat")
     nodes = _with_fused_sums(_with_fused_relus(nodes))
     names = [
         (node.layer, name) for node in nodes if node.layer is not None for name in _parameters(node.layer)
     ]
     if len({id(layer._parameters[name]) for layer, name in names}) < len(names):
         raise UnsupportedError("a parameter or a layer that is used twice")
-    return Tape(nodes, last.layer, names)
+    return Tape(nodes, last.layer, names, [list(getattr(layer, name).shape) for layer, name in names])
+
+
+def _what_failed(error: Exception) -> str:
+    function = re.search(r"(\w+)\(\): argument", str(error))  # as Paddle's own functions complain
+    return f"the function {function[1]}" if function else f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 @dataclass
@@ -224,7 +244,7 @@ def _concat(values: Any, axis: int = 0, name: str | None = None) -> Symbol:
     return values[0].recorder.note("concat", None, *values)
 
 
-def _flatten(x: Symbol, start_axis: int = 0, stop_axis: int = -1) -> Symbol:
+def _flatten(x: Symbol, start_axis: int = 0, stop_axis: int = -1, name: str | None = None) -> Symbol:
     if (start_axis, stop_axis) not in ((1, -1), (1, 3)):
         raise UnsupportedError("a reshape")
     return x.recorder.note("flatten", None, x)
