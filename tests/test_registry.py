@@ -390,7 +390,10 @@ def test_the_table_has_a_line_a_network_and_the_options(run_main: RunMain) -> No
         "Dive into Deep Learning",
         "flower recognition tutorial",
     ]
-    assert "wrn_<depth>_<widen factor>: drop_rate=0.0, conv_bias=False, strides=(1, 1, 2, 2), conv_init='he'" in said.out
+    assert (
+        "wrn_<depth>_<widen factor>: drop_rate=0.0, conv_bias=False, strides=(1, 1, 2, 2), conv_init='he'"
+        in said.out
+    )
     assert "resnet18_d2l, flowernet: none" in said.out
 
 

@@ -25,6 +25,7 @@ from paddle import Tensor, nn
 from paddle.autograd import PyLayer
 
 from paddle_wrn.native.onednn import Library, OneDNNError
+from paddle_wrn.native.operations import OPERATIONS
 from paddle_wrn.native.step import Step
 from paddle_wrn.native.tape import Tape, UnsupportedError, record
 
@@ -136,7 +137,7 @@ class Accelerated:
     def _new_step(self, library: Library, tape: Tape, shape: Sequence[int], *, training: bool) -> Step:
         """Build a step; oneDNN writes its machine code for the number of threads it finds then."""
         with _openmp_threads():
-            return Step(library, tape, shape, training=training)
+            return Step(library, tape, OPERATIONS, shape, training=training)
 
     def give_back(self, step: Step) -> None:
         """Keep a step, and with it its memory, for the next batch of this shape."""

@@ -6,37 +6,23 @@ which suits oneDNN as well as its own blocked layouts and fits any number of cha
 """
 
 from ctypes import c_float, c_int, c_uint
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from paddle import nn
 
-from paddle_wrn.native import onednn as dnn
+import paddle_wrn.native.onednn as dnn
 from paddle_wrn.native.onednn import Memory
 from paddle_wrn.native.shapes import Concat, Flatten, PadChannels, Pool, dims
+from paddle_wrn.native.step import Operation, Step
 from paddle_wrn.native.tape import Node, UnsupportedError
 
-if TYPE_CHECKING:
-    from paddle_wrn.native.step import Step
-
 _SIXTEEN_BITS = 1 << 16
-
-
-class Operation(Protocol):
-    """What a step needs of an operation."""
-
-    node: Node
-
-    def __init__(self, step: "Step", node: Node) -> None: ...
-
-    def backward(self, step: "Step") -> None:
-        """Append the calls that turn the gradient of the result into those of parameters and inputs."""
 
 
 class Convolution:
     """A convolution, its bias, and the sum with another value if the tape says so."""
 
-    def __init__(self, step: "Step", node: Node) -> None:
+    def __init__(self, step: Step, node: Node) -> None:
         self.node = node
         layer = node.layer
         assert isinstance(layer, nn.Conv2D)
@@ -76,7 +62,7 @@ class Convolution:
             arguments[dnn.ADDEND] = step.values[node.inputs[1]]
         step.call(self.forward, arguments)
 
-    def backward(self, step: "Step") -> None:
+    def backward(self, step: Step) -> None:
         """Append the gradients of weights, bias and input; that of the sum's other value is the result's."""
         node, layer, lib = self.node, self.node.layer, step.library
         assert layer is not None
@@ -108,7 +94,7 @@ class Convolution:
 class BatchNorm:
     """BatchNorm by the batch in training, by the running statistics in evaluation; with ReLU if wanted."""
 
-    def __init__(self, step: "Step", node: Node) -> None:
+    def __init__(self, step: Step, node: Node) -> None:
         self.node = node
         layer = node.layer
         assert isinstance(layer, nn.BatchNorm2D)
@@ -144,7 +130,7 @@ class BatchNorm:
             self.workspace = {}
         step.call(self.forward, {**arguments, **self.statistics, **self.workspace})
 
-    def backward(self, step: "Step") -> None:
+    def backward(self, step: Step) -> None:
         """Append the gradients of scale, shift and input."""
         node, layer = self.node, self.node.layer
         assert layer is not None
@@ -179,7 +165,7 @@ class BatchNorm:
 class Relu:
     """ReLU on its own, leaky or not; its gradient needs the result alone."""
 
-    def __init__(self, step: "Step", node: Node) -> None:
+    def __init__(self, step: Step, node: Node) -> None:
         self.node = node
         shape = step.shapes[node.inputs[0]]
         layout = step.layout(shape)
@@ -190,7 +176,7 @@ class Relu:
         result = step.new_value(node.output, shape)
         step.call(self.forward, {dnn.SRC: step.values[node.inputs[0]], dnn.DST: result})
 
-    def backward(self, step: "Step") -> None:
+    def backward(self, step: Step) -> None:
         """Append the gradient of the input."""
         shape = step.shapes[self.node.inputs[0]]
         layout = step.layout(shape)
@@ -206,14 +192,14 @@ class Relu:
 class Add:
     """A sum that no convolution could take over."""
 
-    def __init__(self, step: "Step", node: Node) -> None:
+    def __init__(self, step: Step, node: Node) -> None:
         self.node = node
         one, other = (step.shapes[value] for value in node.inputs)
         if one != other:
             raise UnsupportedError("a sum of unlike shapes")
         step.add(step.values[node.inputs[0]], step.values[node.inputs[1]], step.new_value(node.output, one))
 
-    def backward(self, step: "Step") -> None:
+    def backward(self, step: Step) -> None:
         """Hand the gradient to both summands."""
         for value in self.node.inputs:
             step.contribute(value, step.share(step.gradients[self.node.output]))
@@ -226,7 +212,7 @@ class Dropout:
     about an element, so the probability is the nearest multiple of 1 / 65536, and the scale fits it.
     """
 
-    def __init__(self, step: "Step", node: Node) -> None:
+    def __init__(self, step: Step, node: Node) -> None:
         self.node = node
         assert isinstance(node.layer, nn.Dropout)
         kept = round((1 - node.layer.p) * _SIXTEEN_BITS)
@@ -251,7 +237,7 @@ class Dropout:
             self.description, {dnn.SRC: step.values[node.inputs[0]], dnn.SRC_1: self.mask, dnn.DST: result}
         )
 
-    def backward(self, step: "Step") -> None:
+    def backward(self, step: Step) -> None:
         """Append the gradient of the input."""
         value = self.node.inputs[0]
         gradient = step.gradients[self.node.output]

@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 from ctypes import c_int, c_int64, c_void_p
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from paddle_wrn.native import onednn as dnn
+import paddle_wrn.native.onednn as dnn
 from paddle_wrn.native.onednn import Memory
+from paddle_wrn.native.step import Step
 from paddle_wrn.native.tape import Node, UnsupportedError
-
-if TYPE_CHECKING:
-    from paddle_wrn.native.step import Step
 
 
 class Pool:
     """The maximum or the mean of windows; without attributes, of the whole map."""
 
-    def __init__(self, step: "Step", node: Node) -> None:
+    def __init__(self, step: Step, node: Node) -> None:
         self.node = node
         n, c, *sides = step.shapes[node.inputs[0]]
         kernel, stride, padding = node.attributes or (sides, sides, (0, 0))
@@ -34,7 +32,7 @@ class Pool:
         result = step.new_value(node.output, shape)
         step.call(self.forward, {dnn.SRC: step.values[node.inputs[0]], dnn.DST: result, **self.workspace})
 
-    def backward(self, step: "Step") -> None:
+    def backward(self, step: Step) -> None:
         """Append the gradient of the input."""
         description = step.library.describe(
             "pooling_backward", self.algorithm, *self.layouts, *self.geometry, self.forward
@@ -48,7 +46,7 @@ class Pool:
 class Concat:
     """Channels behind one another."""
 
-    def __init__(self, step: "Step", node: Node) -> None:
+    def __init__(self, step: Step, node: Node) -> None:
         self.node = node
         shapes = [step.shapes[value] for value in node.inputs]
         n, _, h, w = shapes[0]
@@ -63,7 +61,7 @@ class Concat:
         sources = {dnn.SOURCES + i: step.values[value] for i, value in enumerate(node.inputs)}
         step.call(description, {**sources, dnn.DST: step.new_value(node.output, whole)})
 
-    def backward(self, step: "Step") -> None:
+    def backward(self, step: Step) -> None:
         """Hand each input its channels of the gradient."""
         first = 0
         for value in self.node.inputs:
@@ -74,14 +72,14 @@ class Concat:
 class PadChannels:
     """Channels of zeros behind those of a value."""
 
-    def __init__(self, step: "Step", node: Node) -> None:
+    def __init__(self, step: Step, node: Node) -> None:
         self.node = node
         n, c, h, w = step.shapes[node.inputs[0]]
         result = step.own_value(node.output, [n, c + node.attributes[0], h, w])
         result.floats[:] = 0  # and nobody ever writes to the channels behind
         step.copy(step.values[node.inputs[0]], step.part(result, [n, c, h, w], 0))
 
-    def backward(self, step: "Step") -> None:
+    def backward(self, step: Step) -> None:
         """Append the gradient of the input."""
         _hand_back(step, self.node.output, self.node.inputs[0], 0)
 
@@ -89,18 +87,18 @@ class PadChannels:
 class Flatten:
     """(N, C, 1, 1) as it is; with more pixels the order of the numbers would differ from Paddle's."""
 
-    def __init__(self, step: "Step", node: Node) -> None:
+    def __init__(self, step: Step, node: Node) -> None:
         self.node = node
         if step.shapes[node.inputs[0]][2:] != [1, 1]:
             raise UnsupportedError("a flattened map of more than one pixel")
         step.alias(node.output, node.inputs[0])
 
-    def backward(self, step: "Step") -> None:
+    def backward(self, step: Step) -> None:
         """Hand the gradient on."""
         step.contribute(self.node.inputs[0], step.share(step.gradients[self.node.output]))
 
 
-def _hand_back(step: "Step", output: int, value: int, first_channel: int) -> None:
+def _hand_back(step: Step, output: int, value: int, first_channel: int) -> None:
     """Append the gradient of a value that is some channels of another."""
     part = step.part(step.gradients[output], step.shapes[value], first_channel)
     source = step.borrow(step.shapes[value])

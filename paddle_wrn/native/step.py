@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import c_float, c_int, c_uint
+from typing import Protocol
 
 import numpy as np
 import paddle
 from numpy.typing import NDArray
 from paddle import Tensor, nn
 
-from paddle_wrn.native import onednn as dnn
+import paddle_wrn.native.onednn as dnn
 from paddle_wrn.native.onednn import Call, Handle, Library, Memory
-from paddle_wrn.native.operations import OPERATIONS
-from paddle_wrn.native.tape import Tape, UnsupportedError
+from paddle_wrn.native.tape import Node, Tape, UnsupportedError
 
 Parameter = tuple[nn.Layer, str]  # a layer and the name of one of its parameters
 
@@ -35,6 +35,7 @@ class Step:
     Args:
         library: oneDNN.
         tape: the network.
+        kinds: what the words on the tape stand for.
         shape: (N, C, H, W) of the images.
         training: batch statistics, dropout and a backward pass, or none of them.
 
@@ -43,7 +44,15 @@ class Step:
         OneDNNError: likewise.
     """
 
-    def __init__(self, library: Library, tape: Tape, shape: Sequence[int], *, training: bool) -> None:
+    def __init__(
+        self,
+        library: Library,
+        tape: Tape,
+        kinds: Mapping[str, type["Operation"]],
+        shape: Sequence[int],
+        *,
+        training: bool,
+    ) -> None:
         self.library, self.training = library, training
         self.kind = c_int(dnn.TRAINING if training else dnn.INFERENCE)
         self.shapes: dict[int, list[int]] = {}
@@ -66,9 +75,9 @@ class Step:
         self._images = Memory(library, library.layout(shape, "plain"), own=False)
         self.copy(self._images, self.new_value(_IMAGES, list(shape)))
         last_use = {value: node for node in tape.nodes for value in node.inputs}
-        operations = []
+        operations: list[Operation] = []
         for node in tape.nodes:
-            operations.append(OPERATIONS[node.kind](self, node))
+            operations.append(kinds[node.kind](self, node))
             for value in set(node.inputs):
                 if not training and last_use[value] is node:  # the way back needs them all
                     self._release(self.values[value])
@@ -230,6 +239,17 @@ class Step:
         self._holders[memory] -= 1
         if not self._holders[memory]:
             self._home[memory].append(memory)
+
+
+class Operation(Protocol):
+    """What a step needs of an operation; building one appends its forward calls."""
+
+    node: Node
+
+    def __init__(self, step: Step, node: Node) -> None: ...
+
+    def backward(self, step: Step) -> None:
+        """Append the calls that turn the gradient of the result into those of parameters and inputs."""
 
 
 def _floats_of(tensor: Tensor) -> NDArray[np.float32]:
