@@ -17,6 +17,7 @@ import paddle
 from tqdm import tqdm
 
 from paddle_wrn import plots
+from paddle_wrn.announcements import epoch_line, introduce, not_again
 from paddle_wrn.augment import augment
 from paddle_wrn.checkpoint import weights_of
 from paddle_wrn.cli import add_network_option, command, parser
@@ -30,7 +31,7 @@ from paddle_wrn.files import write_text
 from paddle_wrn.history import History
 from paddle_wrn.lists import DataFolder, read_data_folder
 from paddle_wrn.loop import finish_epoch, refuse_ruined_weights, refuse_small_batches, train_epoch
-from paddle_wrn.models.summary import Summary, summarise
+from paddle_wrn.models.summary import summarise
 from paddle_wrn.preprocessing import Preprocessing
 from paddle_wrn.run_folder import (
     CONFIG,
@@ -89,7 +90,7 @@ def train(
     finished = processes.first(lambda: None if again else finished_results(run, digest))
     if finished is not None:
         if processes.is_first:
-            print(_not_again(run, finished))
+            print(not_again(run, finished))
         return finished
     with processes.together():
         if folder.digest() != digest:
@@ -125,12 +126,6 @@ def _settle(
     run = Path(output) if output is not None else Path("runs") / f"{Path(resolved.data).name}-{stem}"
     check_run_folder(run, resolved, resume=resume, again=again)
     return run, resolved
-
-
-def _not_again(run: Path, finished: Mapping[str, Any]) -> str:
-    split = next((split for split in ("test", "val") if split in finished), None)
-    accuracy = "" if split is None else f" ({split} accuracy {finished[split]['accuracy']:.3f})"
-    return f"{run}: trained already{accuracy}, so nothing is done; to train it again, add --again"
 
 
 def read_lists(config: Config) -> DataFolder:
@@ -190,7 +185,7 @@ def _train_run(
             log.info("again     what was in %s is now in %s", run, aside)
         for complaint in complaints:
             log.warning("%s; continuing from the checkpoint before it", complaint)
-        _introduce(config, device, folder, lists, summary, state, run)
+        introduce(config, device, folder, lists, summary, state, run)
         if not history.epochs:
             rng = np.random.default_rng([config.seed, 0, 0])
             sample = augment(photos.images[:32], config.augment, rng)
@@ -234,7 +229,7 @@ def _train_epochs(
                     epoch, keep = finished
                     epoch |= {"images_per_second": (seen - seen_before) / trained, "seconds": seconds}
                     history.add(epoch)
-                    log.info("%s", _epoch_line(epoch, config.epochs, keep))
+                    log.info("%s", epoch_line(epoch, config.epochs, keep))
                     if keep:
                         state.save_model(run)
                     if progress.epoch % histogram_every == 0:
@@ -244,17 +239,6 @@ def _train_epochs(
             stop_signal = processes.largest(stop.signal or 0)
             if stop_signal and progress.epoch < config.epochs:
                 _leave(stop_signal, run, progress)
-
-
-def _epoch_line(epoch: Mapping[str, Any], epochs: int, keep: bool) -> str:
-    val = ""
-    if epoch["val_acc"] is not None:
-        val = f"  val loss {epoch['val_loss']:.4f} acc {epoch['val_acc']:.3f}{' (kept)' if keep else ''}"
-    return (
-        f"epoch {epoch['epoch']:{len(str(epochs))}}/{epochs}  lr {epoch['lr']:.4g}  "
-        f"train loss {epoch['train_loss']:.4f} acc {epoch['train_acc']:.3f}{val}  "
-        f"{epoch['images_per_second']:.0f} photos/s"
-    )
 
 
 def _last_good(run: Path) -> str:
@@ -275,35 +259,6 @@ def _leave(signal_number: int, run: Path, progress: Progress) -> None:
     if signal_number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + signal_number)
-
-
-def _introduce(
-    config: Config,
-    device: Device,
-    folder: DataFolder,
-    lists: Mapping[str, Photos],
-    summary: Summary,
-    state: TrainingState,
-    run: Path,
-) -> None:
-    log.info("device    %s (%s)", device.name, device.reason)
-    if state.processes.count > 1:
-        log.info("processes %d, each takes its share of every batch", state.processes.count)
-    if config.amp and not device.is_gpu:
-        log.info("          amp is on, but mixed precision does nothing on the processor")
-    counts = ", ".join(f"{len(photos)} {name}" for name, photos in lists.items())
-    log.info("data      %s: %s photos, %d classes", folder.folder, counts, len(folder.classes.names))
-    if "val" not in lists:
-        log.info("          no val.txt: the last epoch is kept, since nothing can be chosen by")
-    log.info("network   %s\n%s", config.model.name, summary)
-    if config.model.weights is not None and not (state.progress.epoch or state.progress.step):
-        log.info("start     %s", state.origin)
-    if config.model.trainable == "head":
-        log.info("          only the last linear layer learns")
-    log.info("run       %s", run)
-    log.info("          watch it: visualdl --logdir %s --language en --disable-telemetry", run / "visualdl")
-    if state.progress.epoch or state.progress.step:
-        log.info("resumed   after epoch %d, step %d", state.progress.epoch, state.progress.step)
 
 
 @command

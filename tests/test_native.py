@@ -16,7 +16,8 @@ from paddle import Tensor, nn
 from paddle_wrn import native
 from paddle_wrn.models import create_model
 from paddle_wrn.native import accelerate, onednn
-from paddle_wrn.native.tape import UnsupportedError, record
+from paddle_wrn.native.recording import record
+from paddle_wrn.native.tape import UnsupportedError
 
 
 @pytest.fixture(autouse=True)

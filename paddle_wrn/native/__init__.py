@@ -26,8 +26,9 @@ from paddle.autograd import PyLayer
 
 from paddle_wrn.native.onednn import Library, OneDNNError
 from paddle_wrn.native.operations import OPERATIONS
+from paddle_wrn.native.recording import record
 from paddle_wrn.native.step import Step
-from paddle_wrn.native.tape import Tape, UnsupportedError, record
+from paddle_wrn.native.tape import Tape, UnsupportedError
 
 _log = logging.getLogger(__name__)
 
