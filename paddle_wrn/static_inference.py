@@ -1,4 +1,4 @@
-"""A trained network as a compiled program, which a processor runs two to three times as fast.
+"""A trained network as a compiled program, which a processor runs faster than the network itself.
 
 Paddle traces the network once into a program whose layers oneDNN fuses and computes; its answers differ from
 those of the network itself only by rounding. That costs a second or so, hence it pays only for many photos,
