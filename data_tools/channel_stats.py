@@ -105,7 +105,8 @@ def _check_batches(
     from paddle_wrn.state import new_state
     from paddle_wrn.train import preprocessing_for
 
-    state = new_state(config, preprocessing_for(config, folder, photos))
+    one_epoch = config.model_copy(update={"epochs": 1})
+    state = new_state(one_epoch, preprocessing_for(config, folder, photos))
     images = (batch.images for batch in islice(training_batches(state, photos), batches))
     return tuple(
         (tuple(batch.mean((0, 2, 3), "float64").tolist()), tuple(batch.std((0, 2, 3), "float64").tolist()))

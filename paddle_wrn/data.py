@@ -7,7 +7,7 @@ array (N, H, W, 3) of uint8, which is one file instead of N.
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,7 +174,7 @@ def shuffled_batches(
         yield step, order[step * batch_size : (step + 1) * batch_size]
 
 
-def prepared_ahead(jobs: Iterable[Callable[[], Item]]) -> Iterator[Item]:
+def prepared_ahead(jobs: Iterable[Callable[[], Item]]) -> Generator[Item]:
     """Yield what the jobs return, in order; the next one runs in a thread while the caller works."""
     with ThreadPoolExecutor(1) as pool:
         waiting: Future[Item] | None = None

@@ -64,12 +64,15 @@ class Processes:
         """Replace float32 tensors by their weighted sums over all processes, in one exchange."""
         if self.count == 1 or not tensors:
             return
-        flat = paddle.concat([tensor.detach().reshape([-1]) for tensor in tensors]) * weight
-        with _exchange():
-            dist.all_reduce(flat)
-        parts = paddle.split(flat, [tensor.size for tensor in tensors])
-        for tensor, part in zip(tensors, parts, strict=True):
-            paddle.assign(part.reshape(tensor.shape), tensor)
+        with paddle.no_grad():
+            flat = paddle.concat([tensor.flatten() for tensor in tensors])
+            if weight != 1:
+                flat *= weight
+            with _exchange():
+                dist.all_reduce(flat)
+            parts = paddle.split(flat, [tensor.size for tensor in tensors])
+            for tensor, part in zip(tensors, parts, strict=True):
+                paddle.assign(part.reshape(tensor.shape), tensor)
 
     def first(self, work: Callable[[], Result]) -> Result:
         """Return, on every process, what `work` returns on the first, which alone does it.

@@ -9,9 +9,10 @@ of a step is the mean over all; dropout and the statistics of BatchNorm are thos
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -48,26 +49,42 @@ class Batch:
     photos: int
 
 
-def training_batches(state: TrainingState, photos: Photos) -> Iterator[Batch]:
-    """Yield what remains of the current epoch, shuffled and augmented, each one prepared ahead."""
-    config, progress = state.config, state.progress
+def training_batches(state: TrainingState, photos: Photos) -> Generator[Batch]:
+    """Yield what remains of the training, shuffled and augmented, epoch after epoch.
 
-    def prepare(step: int, indices: NDArray[np.int64]) -> Batch:
-        rng = np.random.default_rng([config.seed, progress.epoch, step])
+    Each batch is prepared ahead: that of an epoch's first step while the last epoch is validated.
+    """
+    config = state.config
+
+    def prepare(epoch: int, step: int, indices: NDArray[np.int64]) -> Batch:
+        rng = np.random.default_rng([config.seed, epoch, step])
         dropout_seed = (int(rng.integers(2**31)) + state.processes.rank) % 2**31
         own = state.processes.share(len(indices))
         images = augment(photos.images[indices], config.augment, rng)[own]
         labels = photos.labels[indices[own]]
         return Batch(state.preprocessing.normalise(images), labels, dropout_seed, len(indices))
 
-    batches = shuffled_batches(
-        len(photos), config.batch_size, config.drop_last, config.seed, progress.epoch, progress.step
-    )
-    return prepared_ahead(partial(prepare, step, indices) for step, indices in batches)
+    def jobs(epoch: int, first: int) -> Iterator[Callable[[], Batch]]:
+        while epoch < config.epochs:
+            for step, indices in shuffled_batches(
+                len(photos), config.batch_size, config.drop_last, config.seed, epoch, first
+            ):
+                yield partial(prepare, epoch, step, indices)
+            epoch, first = epoch + 1, 0
+
+    return prepared_ahead(jobs(state.progress.epoch, state.progress.step))
 
 
-def train_step(state: TrainingState, batch: Batch) -> None:
+def train_step(state: TrainingState, batch: Batch, stop: Stop | None = None) -> bool:
     """Take one optimizer step and count it in `state.progress`.
+
+    Args:
+        state: network and progress.
+        batch: this process' share of the photos.
+        stop: whether this process was asked to stop.
+
+    Returns:
+        Whether any process was, which the one exchange of a step tells along with the gradients.
 
     Raises:
         UserError: the loss is not finite.
@@ -81,9 +98,11 @@ def train_step(state: TrainingState, batch: Batch) -> None:
     loss = F.cross_entropy(logits, labels, label_smoothing=state.config.label_smoothing)
     loss = loss * (len(batch.labels) / batch.photos)  # over all processes, the mean of the whole batch
     state.scaler.scale(loss).backward()
-    processes.add_up([p.grad for p in state.model.parameters() if p.grad is not None])
-    hits = (logits.numpy().argmax(axis=1) == batch.labels).sum()
-    mean_loss, correct = processes.sum(np.array([loss.item(), hits])).tolist()
+    hits = int((logits.numpy().argmax(axis=1) == batch.labels).sum())
+    asked = stop is not None and stop.signal is not None
+    figures = paddle.to_tensor([loss.item(), float(hits), float(asked)])
+    processes.add_up([figures, *(p.grad for p in state.model.parameters() if p.grad is not None)])
+    mean_loss, correct, stops = figures.tolist()
     if not math.isfinite(mean_loss):
         raise _diverged(state, progress.step + 1, f"the loss is {mean_loss}")
     state.scaler.step(state.optimizer)
@@ -93,22 +112,24 @@ def train_step(state: TrainingState, batch: Batch) -> None:
     progress.seen += batch.photos
     progress.correct += int(correct)
     progress.loss_sum += mean_loss * batch.photos
+    return stops > 0
 
 
-def train_epoch(state: TrainingState, photos: Photos, stop: Stop, bar: "tqdm[Any]") -> None:
-    """Train to the end of the epoch, or until `stop` is set on any process."""
+def train_epoch(
+    state: TrainingState, batches: Iterator[Batch], steps: int, stop: Stop, bar: "tqdm[Any]"
+) -> None:
+    """Train to the end of the epoch, which has so many steps, or until `stop` is set on any process."""
     config, progress = state.config, state.progress
-    steps = steps_per_epoch(len(photos), config.batch_size, config.drop_last)
     state.train_mode()
-    for batch in training_batches(state, photos):
+    for batch in islice(batches, steps - progress.step):
         moment = progress.epoch + (progress.step + 0.5) / steps
         state.optimizer.set_lr(learning_rate(config.schedule, config.optimizer.lr, moment, config.epochs))
-        train_step(state, batch)
+        stops = train_step(state, batch, stop)
         bar.update(batch.photos)
         bar.set_postfix(
             loss=f"{progress.loss_sum / progress.seen:.3f}", acc=f"{progress.correct / progress.seen:.3f}"
         )
-        if state.processes.largest(stop.signal or 0):
+        if stops:
             break
     average_running_statistics(state)
 

@@ -27,7 +27,7 @@ from paddle_wrn.models.imagenet import download_weights
 from paddle_wrn.native import accelerate
 from paddle_wrn.optimization import make_optimizer
 from paddle_wrn.preprocessing import Preprocessing
-from paddle_wrn.transfer import freeze_backbone, start_from, train_head_only
+from paddle_wrn.transfer import freeze_backbone, start_from
 
 LAST = Path("checkpoints") / "last.safetensors"
 PREVIOUS = Path("checkpoints") / "previous.safetensors"
@@ -80,9 +80,9 @@ class TrainingState:
         return Classifier(self.model, self.preprocessing, self.forward)
 
     def train_mode(self) -> None:
-        """Let dropout drop and BatchNorm learn, except in a frozen backbone."""
+        """Let dropout drop and BatchNorm learn, except in front of a head that is all that learns."""
         if self.config.model.trainable == "head":
-            train_head_only(self.model)
+            self.model.eval()
         else:
             self.model.train()
 

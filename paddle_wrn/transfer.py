@@ -52,14 +52,8 @@ def _same_but_for(axis: int, one: tuple[int, ...], other: tuple[int, ...]) -> bo
 
 
 def freeze_backbone(model: nn.Layer) -> None:
-    """Let only the head learn; `train_head_only` keeps the running statistics as they are, too."""
+    """Let only the head learn. Running statistics stay as they are only in evaluation mode."""
     head = head_of(model)
     for name, parameter in model.named_parameters():
         if not name.startswith(f"{head}."):
             parameter.stop_gradient = True
-
-
-def train_head_only(model: nn.Layer) -> None:
-    """Put a network with a frozen backbone into training mode: only its head behaves differently."""
-    model.eval()
-    dict(model.named_sublayers())[head_of(model)].train()

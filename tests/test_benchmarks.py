@@ -156,14 +156,14 @@ def test_speed_of_a_run_leaves_out_its_first_epoch() -> None:
 
 
 def test_scaling_compares_with_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    speeds = {(1, 64): 100.0, (2, 64): 150.0, (1, 32): 80.0}  # (processes, images a step)
+    speeds = {(1, 128): 100.0, (2, 128): 150.0, (1, 64): 80.0}  # (processes, images a step)
     monkeypatch.setattr(sweeps, "cores_for", lambda processes: None)
     monkeypatch.setattr(sweeps, "parallel_speed", lambda _, processes, batch: speeds[processes, batch])
     monkeypatch.setattr(drawing, "array_store", lambda *_: tmp_path)
     table = sweeps.scaling(rows.Bench(1, 1.0, 1, (0,), None, tmp_path, 2))
     assert table.lines == (
-        ("strong", 1, 64, 100.0, "100 %"), ("strong", 2, 64, 150.0, "75 %"),
-        ("weak", 1, 32, 80.0, "100 %"), ("weak", 2, 64, 150.0, "94 %"),
+        ("strong", 1, 128, 100.0, "100 %"), ("strong", 2, 128, 150.0, "75 %"),
+        ("weak", 1, 64, 80.0, "100 %"), ("weak", 2, 128, 150.0, "94 %"),
     )  # fmt: skip
 
 

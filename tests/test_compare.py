@@ -183,11 +183,11 @@ def test_an_interrupted_comparison_shows_what_there_is_and_continues(
     output = tmp_path / "out"
     step, done = loop.train_step, []
 
-    def signalling_step(*args: Any) -> None:
+    def signalling_step(*args: Any) -> bool:
         done.append(1)
         if len(done) == 8:  # three an epoch: in the middle of the second run
             os.kill(os.getpid(), signal.SIGINT)
-        step(*args)
+        return bool(step(*args))
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "train_step", signalling_step)

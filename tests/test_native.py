@@ -17,7 +17,7 @@ from paddle_wrn import native
 from paddle_wrn.models import create_model
 from paddle_wrn.native import accelerate, onednn
 from paddle_wrn.native.recording import record
-from paddle_wrn.native.tape import UnsupportedError
+from paddle_wrn.native.tape import UnsupportedError, folded
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def trained_once(model: nn.Layer, forward: Callable[[Tensor], Tensor], images: T
 
 
 def assert_same(model: nn.Layer, images: Tensor, tolerance: float = 2e-5) -> None:
-    """Compare one training pass, from the same state, through Paddle and through oneDNN."""
+    """Compare a training pass, from the same state, and an evaluation through Paddle and through oneDNN."""
     state = {name: value.numpy().copy() for name, value in model.state_dict().items()}
     expected = trained_once(model, model, images)
     model.set_state_dict({name: paddle.to_tensor(value) for name, value in state.items()})
@@ -93,6 +93,21 @@ def assert_same(model: nn.Layer, images: Tensor, tolerance: float = 2e-5) -> Non
     for name, value in expected.items():
         scale = max(1.0, float(np.abs(value).max(initial=0)))
         np.testing.assert_allclose(found[name], value, rtol=2e-4, atol=tolerance * scale, err_msg=name)
+    for layer in model.sublayers():
+        if isinstance(layer, nn.BatchNorm2D):  # four vectors that cannot be mistaken for one another
+            for vector, low in (
+                (layer.weight, 0.5),
+                (layer.bias, -0.5),
+                (layer._mean, -0.5),
+                (layer._variance, 1),
+            ):
+                vector.set_value(paddle.uniform(vector.shape, min=low, max=low + 1))
+    model.eval()
+    with paddle.no_grad():
+        logits, expected = forward(images).numpy(), model(images).numpy()
+    scale = float(np.abs(expected).max())
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * scale)
+    assert forward.obstacle is None
 
 
 @pytest.mark.parametrize("bias", [None, False])
@@ -131,6 +146,10 @@ FORWARDS: dict[str, Callable[..., Tensor]] = {
     "sum, then one of them again": lambda block, x: block.conv2((h := block.conv1(x)) + x) + h,
     "shortcut computed last": lambda block, x: block.conv1(h := F.relu(block.bn(x))) + block.conv2(h) + h,
     "sum, relu": lambda block, x: F.relu(block.bn(block.conv1(x)) + x),
+    "sum of what is normalised": lambda block, x: F.relu(block.bn(block.conv1(x)) + block.conv2(x)),
+    "normalised sum": lambda block, x: F.relu(block.bn(block.conv1(x) + block.conv2(x))),
+    "normalised, then one of them again": lambda block, x: block.bn(h := block.conv1(x)) + h,
+    "leaky relu of a sum": lambda block, x: F.leaky_relu(block.bn(block.conv1(x)) + x, 0.2),
     "leaky relu": lambda block, x: F.leaky_relu(block.conv1(x), 0.2),
     "maximum": lambda block, x: F.max_pool2d(block.conv1(x), 3, 2, 1),
     "maximum of single pixels": lambda block, x: F.max_pool2d(block.conv1(x), 1, 2),
@@ -162,6 +181,22 @@ def test_layers_of_paddle_that_call_functions() -> None:
     )
 
 
+def test_a_flattened_map() -> None:
+    flat = nn.Sequential(nn.Conv2D(3, 6, 3), nn.MaxPool2D(2), nn.Flatten(), nn.Linear(6 * 3 * 4, 4))
+    assert_same(flat, images_of(5, 8, 10))
+    assert_same(nn.Sequential(nn.Conv2D(3, 6, 3), nn.Flatten(), nn.Linear(6 * 6 * 8, 4)), images_of(5, 8, 10))
+
+
+def test_in_evaluation_convolutions_do_what_follows_them() -> None:
+    tape = record(create_model("wrn_16_4", 4), (3, 32, 32))
+    left = [node.kind for node in folded(tape.nodes)]
+    assert sum(node.kind == "batch_norm" for node in tape.nodes) == 13
+    assert left.count("batch_norm") == 3  # in front of the blocks whose input is a summand as well
+    assert left.count("convolution") == sum(node.kind == "convolution" for node in tape.nodes)
+    assert set(left) == {"convolution", "batch_norm", "dropout", "average_pool", "flatten"}
+    assert not any(len(node.after) > 1 for node in tape.nodes)  # as training needs them
+
+
 @pytest.mark.parametrize("name", WIDER)
 def test_more_channels(name: str) -> None:
     assert_same(Net(Block(WIDER[name]), 10), images_of(4, 6, 7))
@@ -178,6 +213,7 @@ def test_more_channels(name: str) -> None:
         ("resnet18", 64),
         ("resnet18_d2l", 64),
         ("densenet_d2l", 64),
+        ("flowernet", 224),
     ],
 )
 def test_the_other_networks_are_paddles_too(name: str, size: int) -> None:
@@ -353,7 +389,7 @@ def test_paddles_own_settings_are_left_as_they_were() -> None:
     assert (nn.Layer.__call__, F.relu) == (call, relu)
     assert [runtime.omp_get_max_threads() for runtime in native._openmp()] == [3, 3]
     with pytest.raises(UnsupportedError):
-        record(Net(nn.Sigmoid(), 5))
+        record(Net(nn.Sigmoid(), 5), (3, 8, 8))
     assert (nn.Layer.__call__, F.relu) == (call, relu)
 
 
@@ -399,7 +435,7 @@ def test_what_is_not_known_is_left_to_paddle(
 )
 def test_only_what_ends_with_a_linear_layer_is_recorded(model: nn.Layer) -> None:
     with pytest.raises(UnsupportedError, match="does not end with a linear layer"):
-        record(model)
+        record(model, (3, 8, 8))
 
 
 def test_a_result_that_is_not_paddles_is_noticed() -> None:
@@ -457,6 +493,20 @@ def test_a_frozen_network_needs_no_second_step(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(native, "Step", None)
     forward(images_of(2, 16, 16)).sum().backward()
     assert forward.obstacle is None
+
+
+def test_a_head_learns_on_a_frozen_network_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = create_model("wrn_10_1", 4)
+    model.eval()
+    for name, parameter in model.named_parameters():
+        parameter.stop_gradient = not name.startswith("fc")
+    expected = trained_once(model, model, images_of(2, 16, 16))["fc.weight"]
+    model.clear_gradients()
+    forward = accelerate(model)
+    forward(images_of(2, 16, 16))  # compared with the model
+    monkeypatch.setattr(model, "forward", None)  # would fail
+    found = trained_once(model, forward, images_of(2, 16, 16))["fc.weight"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["wrn_16_1", "densenet_cifar", "googlenet_cifar", "resnet20"])

@@ -93,11 +93,11 @@ def signal_after(monkeypatch: pytest.MonkeyPatch, steps: int, number: int = sign
     """Send this process a signal in the middle of a step, once."""
     step, done = loop.train_step, []
 
-    def signalling_step(*args: Any) -> None:
+    def signalling_step(*args: Any) -> bool:
         done.append(1)
         if len(done) == steps:
             os.kill(os.getpid(), number)
-        step(*args)
+        return bool(step(*args))
 
     monkeypatch.setattr(loop, "train_step", signalling_step)
 
@@ -182,7 +182,7 @@ def test_a_second_signal_acts_at_once(
 ) -> None:
     step, done = loop.train_step, []
 
-    def impatient(*args: Any) -> None:
+    def impatient(*args: Any) -> bool:
         done.append(1)
         if len(done) == 6:
             waiting = signal.getsignal(signal.SIGINT)
@@ -191,7 +191,7 @@ def test_a_second_signal_acts_at_once(
                 time.sleep(0.001)
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(10)
-        step(*args)
+        return bool(step(*args))
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "train_step", impatient)

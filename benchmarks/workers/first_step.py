@@ -12,14 +12,15 @@ import time
 
 from benchmarks.timing import report
 from paddle_wrn import loop, train
+from paddle_wrn.console import Stop
 from paddle_wrn.loop import Batch
 from paddle_wrn.state import TrainingState
 
 _train_step = loop.train_step
 
 
-def _first_step(state: TrainingState, batch: Batch) -> None:
-    _train_step(state, batch)
+def _first_step(state: TrainingState, batch: Batch, stop: Stop | None = None) -> bool:
+    _train_step(state, batch, stop)
     report(seconds=time.time() - float(sys.argv[1]))
     os._exit(0)  # as if killed: what follows a first step is not measured
 

@@ -7,15 +7,19 @@ python -m benchmarks.workers.input_speed waiting LISTS --config configs/birds.ya
 
 import argparse
 import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.timing import rate, report
 from paddle_wrn.config import load_config
 from paddle_wrn.data import Photos, load_photos, steps_per_epoch
 from paddle_wrn.lists import read_data_folder, read_list
-from paddle_wrn.loop import train_step, training_batches
+from paddle_wrn.loop import Batch, train_step, training_batches
 from paddle_wrn.state import TrainingState, new_state
 from paddle_wrn.train import preprocessing_for
+
+MANY_EPOCHS = 1_000_000  # more than there is time for
 
 
 def decode(file: Path, size: int) -> float:
@@ -28,42 +32,46 @@ def decode(file: Path, size: int) -> float:
 
 def batches(state: TrainingState, photos: Photos, seconds: float) -> float:
     """Return photos a second of epochs that nobody trains with."""
+    steps = _steps(state, photos)
+    prepared = training_batches(state, photos)
 
     def epoch() -> None:
-        state.progress.epoch += 1  # another order, as in training
-        for _ in training_batches(state, photos):
+        for _ in islice(prepared, steps):
             pass
 
-    config = state.config
-    steps = steps_per_epoch(len(photos), config.batch_size, config.drop_last)
-    return rate(epoch, min(len(photos), steps * config.batch_size), seconds)
+    return rate(epoch, min(len(photos), steps * state.config.batch_size), seconds)
 
 
-def waiting_share(state: TrainingState, photos: Photos, seconds: float) -> float:
-    """Return the share of whole epochs that is spent waiting for the next batch, after a first epoch."""
+def _steps(state: TrainingState, photos: Photos) -> int:
+    return steps_per_epoch(len(photos), state.config.batch_size, state.config.drop_last)
+
+
+def waiting_share(state: TrainingState, photos: Photos, val: Photos, seconds: float) -> float:
+    """Return the share of whole epochs that is spent waiting for the next batch, after a first epoch.
+
+    Validation between them is not counted.
+    """
     state.train_mode()
-    _epoch(state, photos)
+    steps, prepared = _steps(state, photos), training_batches(state, photos)
+    _epoch(state, prepared, steps)
     waited = elapsed = 0.0
     while elapsed < seconds:
-        epoch_waited, epoch_elapsed = _epoch(state, photos)
+        state.classifier.logits(val.images)
+        state.train_mode()
+        epoch_waited, epoch_elapsed = _epoch(state, prepared, steps)
         waited, elapsed = waited + epoch_waited, elapsed + epoch_elapsed
     return waited / elapsed
 
 
-def _epoch(state: TrainingState, photos: Photos) -> tuple[float, float]:
+def _epoch(state: TrainingState, prepared: Iterator[Batch], steps: int) -> tuple[float, float]:
     """Train one epoch; return the seconds it waited for batches, and all its seconds."""
     began = time.perf_counter()
     waited = 0.0
-    iterator = training_batches(state, photos)
-    while True:
+    for _ in range(steps):
         asked = time.perf_counter()
-        batch = next(iterator, None)
+        batch = next(prepared)
         waited += time.perf_counter() - asked
-        if batch is None:
-            break
         train_step(state, batch)
-    state.progress.epoch += 1
-    state.progress.step = 0
     return waited, time.perf_counter() - began
 
 
@@ -79,14 +87,15 @@ def main() -> None:
     if given.what == "decode":
         report(images_per_second=decode(given.lists, given.size))
         return
-    config = load_config(given.config)
+    config = load_config(given.config, {"epochs": MANY_EPOCHS})
     folder = read_data_folder(given.lists)
     photos = load_photos(folder.train, config.input.size)
     state = new_state(config, preprocessing_for(config, folder, photos))
     if given.what == "batches":
         report(images_per_second=batches(state, photos, given.seconds))
     else:
-        report(waiting_share=waiting_share(state, photos, given.seconds))
+        val = load_photos(folder.split("val"), config.input.size)
+        report(waiting_share=waiting_share(state, photos, val, given.seconds))
 
 
 if __name__ == "__main__":

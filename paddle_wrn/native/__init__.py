@@ -50,6 +50,14 @@ def accelerate(model: nn.Layer) -> "Accelerated":
     return Accelerated(model)
 
 
+def describe() -> str:
+    """Say what computes networks on this processor: oneDNN, or Paddle and why."""
+    try:
+        return f"oneDNN {'.'.join(map(str, _library().version))}, which is inside Paddle's wheel"
+    except (UnsupportedError, OneDNNError, OSError) as obstacle:
+        return f"Paddle itself ({obstacle})"
+
+
 class Accelerated:
     """A network and the steps bound to it; see `accelerate`.
 
@@ -61,7 +69,7 @@ class Accelerated:
         self.obstacle: str | None = None
         self._model = model
         self._layers = [model, *model.sublayers()]
-        self._tape: Tape | None = None
+        self._tapes: dict[tuple[int, ...], Tape] = {}  # by the (C, H, W) of the images
         self._idle: OrderedDict[_Key, list[Step]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -70,20 +78,24 @@ class Accelerated:
         if self.obstacle is not None or not self._suits(images):
             return self._model(images)
         try:
-            if self._tape is None:
-                self._tape = self._checked_tape(images)
-            step = self._take(tuple(images.shape), self._model.training)
+            tape = self._tapes.get(tuple(images.shape[1:])) or self._checked_tape(images)
+            if not tape.fits():
+                return self._model(images)
+            parameters = tape.parameter_values()
+            learns = paddle.is_grad_enabled() and any(not value.stop_gradient for value in parameters)
+            if learns and not self._model.training:
+                return self._model(images)
+            step = self._take(tape, tuple(images.shape), self._model.training)
         except (UnsupportedError, OneDNNError, OSError) as error:
             self.obstacle = str(error)
             _log.info("computing at Paddle's own speed: %s", error)
             return self._model(images)
-        parameters = self._tape.parameter_values()
-        if paddle.is_grad_enabled() and any(not parameter.stop_gradient for parameter in parameters):
+        if learns:
             features = _Pass.apply(self, step, images, *parameters)
         else:
             features = self.forward(step, images)
             self.give_back(step)
-        return self._tape.linear(features)
+        return tape.linear(features)
 
     def _suits(self, images: Tensor) -> bool:
         """Whether this batch, in the state the model is in now, can go the fast way."""
@@ -94,17 +106,15 @@ class Accelerated:
             and images.dtype == paddle.float32
             and images.ndim == 4
             and images.stop_gradient
-            and (training or not paddle.is_grad_enabled())
             and all(
                 layer.training == training and not layer._forward_pre_hooks and not layer._forward_post_hooks
                 for layer in self._layers
             )
-            and (self._tape is None or self._tape.fits())
         )
 
     def _checked_tape(self, images: Tensor) -> Tape:
         """Record the network and compare what it says of two photos with what Paddle says."""
-        library, tape = _library(), record(self._model)
+        library, tape = _library(), record(self._model, images.shape[1:])
         if not tape.fits():
             raise UnsupportedError("parameters that are not float32 on the processor")
         two = images[:2].contiguous()
@@ -121,11 +131,11 @@ class Accelerated:
         scale = np.abs(theirs).max()
         if not np.abs(ours - theirs).max() <= _TOLERANCE * scale:
             raise UnsupportedError("this network's results differ from Paddle's")
+        self._tapes[tuple(images.shape[1:])] = tape
         return tape
 
-    def _take(self, shape: tuple[int, ...], training: bool) -> Step:
+    def _take(self, tape: Tape, shape: tuple[int, ...], training: bool) -> Step:
         """Return an idle step for this shape, or a new one."""
-        assert self._tape is not None
         with self._lock:
             idle = self._idle.setdefault((shape, training), [])
             self._idle.move_to_end((shape, training))
@@ -133,7 +143,7 @@ class Accelerated:
                 self._idle.popitem(last=False)
             if idle:
                 return idle.pop()
-        return self._new_step(_library(), self._tape, shape, training=training)
+        return self._new_step(_library(), tape, shape, training=training)
 
     def _new_step(self, library: Library, tape: Tape, shape: Sequence[int], *, training: bool) -> Step:
         """Build a step; oneDNN writes its machine code for the number of threads it finds then."""

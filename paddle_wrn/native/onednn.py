@@ -13,7 +13,7 @@ A *description* says what is computed on which memory layouts, a *call* is its m
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from ctypes import byref, c_char_p, c_int, c_int64, c_size_t, c_uint, c_void_p
+from ctypes import byref, c_char_p, c_float, c_int, c_int64, c_size_t, c_uint, c_void_p
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,11 +29,11 @@ SRC, SRC_1, DST, WEIGHTS, BIAS = 1, 2, 17, 33, 41
 MEAN, VARIANCE, SCALE, SHIFT, WORKSPACE, SCRATCHPAD = 49, 50, 51, 52, 64, 80
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS, DIFF_SCALE, DIFF_SHIFT = 129, 145, 161, 169, 255, 256
 SOURCES = 1024  # of a concatenation, counted from here
-ADDEND = 32768 | SRC_1  # what the first post-operation adds
+_POST_OPERATION = 32768  # of the first post-operation; those behind it follow at the same distance
 
 # dnnl_prop_kind_t, dnnl_alg_kind_t
 TRAINING, INFERENCE, BACKWARD = 64, 96, 128
-DIRECT_CONVOLUTION, MAXIMUM, AVERAGE, RELU_BY_RESULT = 0x1, 0x1FF, 0x3FF, 0x100
+DIRECT_CONVOLUTION, MAXIMUM, AVERAGE, RELU, RELU_BY_RESULT = 0x1, 0x1FF, 0x3FF, 0x20, 0x100
 ADD, MULTIPLY = 0x1FFF0, 0x1FFF1
 # dnnl_normalization_flags_t
 GLOBAL_STATS, USE_SCALE, USE_SHIFT, FUSE_RELU = 1, 2, 4, 8
@@ -48,6 +48,11 @@ _TAGS: Mapping[tuple[str, int], int] = {  # dnnl_format_tag_t by layout and numb
     ("channels_last", 4): 22,
 }
 _CACHE_LINE, _FLOAT_BYTES = 64, 4
+
+
+def operand_of(place: int) -> int:
+    """Return the argument that is the second operand of the post-operation at a place, counted from 0."""
+    return _POST_OPERATION * (place + 1) | SRC_1
 
 
 class OneDNNError(Exception):
@@ -71,6 +76,9 @@ class Handle:
     def __del__(self) -> None:
         if hasattr(self, "_destroy"):
             self._destroy(self._as_parameter_)
+
+
+PostOperation = tuple[int, Handle | float]  # its algorithm, and its operand's layout or the slope of ReLU
 
 
 class Library:
@@ -131,22 +139,27 @@ class Library:
         """Return whether two layouts are equal."""
         return bool(self.functions.dnnl_memory_desc_equal(one, other))
 
-    def describe(self, kind: str, *arguments: Any, addend: Handle | None = None) -> Handle:
+    def describe(self, kind: str, *arguments: Any, after: Sequence[PostOperation] = ()) -> Handle:
         """Describe a layer: `dnnl_<kind>_primitive_desc_create` without its first and last argument.
 
         Args:
             kind: `convolution_forward`, `reorder`, ...
             *arguments: those after the engine (`reorder` names its engines itself).
-            addend: the layout of memory to add to the result.
+            after: what is done with the result at once, in this order.
 
         Raises:
             OneDNNError: oneDNN has no such layer.
         """
         attributes = Handle(self, "dnnl_primitive_attr")
         self.check("dnnl_primitive_attr_set_scratchpad_mode", attributes, c_int(_USER_SCRATCHPAD))
-        if addend is not None:
+        if after:
             operations = Handle(self, "dnnl_post_ops")
-            self.check("dnnl_post_ops_append_binary", operations, c_int(ADD), addend)
+            for algorithm, operand in after:
+                if isinstance(operand, float):
+                    numbers = (c_float(operand), c_float(0))
+                    self.check("dnnl_post_ops_append_eltwise", operations, c_int(algorithm), *numbers)
+                else:
+                    self.check("dnnl_post_ops_append_binary", operations, c_int(algorithm), operand)
             self.check("dnnl_primitive_attr_set_post_ops", attributes, operations)
         engine = () if kind == "reorder" else (self.engine,)
         create = f"dnnl_{kind}_primitive_desc_create"

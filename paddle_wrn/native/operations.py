@@ -11,16 +11,16 @@ import numpy as np
 from paddle import nn
 
 import paddle_wrn.native.onednn as dnn
-from paddle_wrn.native.onednn import Memory
+from paddle_wrn.native.onednn import Handle, Memory, PostOperation
 from paddle_wrn.native.shapes import Concat, Flatten, PadChannels, Pool, dims
-from paddle_wrn.native.step import Operation, Step
+from paddle_wrn.native.step import Operation, Step, floats_of
 from paddle_wrn.native.tape import Node, UnsupportedError
 
 _SIXTEEN_BITS = 1 << 16
 
 
 class Convolution:
-    """A convolution, its bias, and the sum with another value if the tape says so."""
+    """A convolution, its bias, and what the tape lets it do with the result."""
 
     def __init__(self, step: Step, node: Node) -> None:
         self.node = node
@@ -43,11 +43,12 @@ class Convolution:
         self.packed = lib.layout([c_out, c_in, *kernel], "any")
         self.bias = lib.layout([c_out], "plain") if layer.bias is not None else None
         self.geometry = [dims(layer._stride), dims(dilation), dims(before), dims(after)]
+        after, operands = self._after(step, node)
         self.forward = lib.describe(
             "convolution_forward",
             *(step.kind, c_int(dnn.DIRECT_CONVOLUTION), self.source, self.packed, self.bias, self.result),
             *self.geometry,
-            addend=self.result if len(node.inputs) == 2 else None,
+            after=after,
         )
         self.plain = lib.layout([c_out, c_in, *kernel], "plain")
         self.weight = step.parameter(layer, "weight", self.plain)
@@ -58,9 +59,28 @@ class Convolution:
         }
         if self.bias is not None:
             arguments[dnn.BIAS] = step.parameter(layer, "bias", self.bias)
-        if len(node.inputs) == 2:
-            arguments[dnn.ADDEND] = step.values[node.inputs[1]]
-        step.call(self.forward, arguments)
+        step.call(self.forward, arguments | operands)
+
+    def _after(self, step: Step, node: Node) -> tuple[list[PostOperation], dict[int, Memory]]:
+        """Return what is done with the result, and the operands of that."""
+        after: list[PostOperation] = []
+        operands: dict[int, Memory] = {}
+
+        def append(algorithm: int, operand: Memory, layout: Handle) -> None:
+            operands[dnn.operand_of(len(after))] = operand
+            after.append((algorithm, layout))
+
+        addends = iter(node.inputs[1:])
+        for following in node.after:
+            if following.kind == "add":
+                append(dnn.ADD, step.values[next(addends)], self.result)
+            elif following.kind == "batch_norm":
+                scale, shift, layout = _folded_norm(step, following.layer)
+                append(dnn.MULTIPLY, scale, layout)
+                append(dnn.ADD, shift, layout)
+            if following.relu or following.kind in ("relu", "leaky_relu"):
+                after.append((dnn.RELU, *(following.attributes or (0.0,))))
+        return after, operands
 
     def backward(self, step: Step) -> None:
         """Append the gradients of weights, bias and input; that of the sum's other value is the result's."""
@@ -89,6 +109,21 @@ class Convolution:
             step.contribute(node.inputs[0], source)
         if len(node.inputs) == 2:
             step.contribute(node.inputs[1], step.share(gradient))
+
+
+def _folded_norm(step: Step, layer: nn.Layer | None) -> tuple[Memory, Memory, Handle]:
+    """Append what makes factors and summands of a BatchNorm in evaluation; return them and their layout."""
+    assert isinstance(layer, nn.BatchNorm2D)
+    layout = step.library.layout([1, layer._num_features, 1, 1], "plain")
+    scale, shift = Memory(step.library, layout), Memory(step.library, layout)
+
+    def fold() -> None:
+        deviation = np.sqrt(floats_of(layer._variance) + np.float32(layer._epsilon))
+        np.divide(floats_of(layer.weight), deviation, out=scale.floats)
+        np.subtract(floats_of(layer.bias), floats_of(layer._mean) * scale.floats, out=shift.floats)
+
+    step.calls.append(fold)
+    return scale, shift, layout
 
 
 class BatchNorm:

@@ -5,7 +5,7 @@ return another symbol; what is not known meets an object it can do nothing with,
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,13 @@ class Symbol:
     def __init__(self, recorder: "_Recorder", number: int) -> None:
         self.recorder, self.number = recorder, number
 
+    @property
+    def shape(self) -> list[int]:
+        """(-1, C, H, W) of the images; that of what layers make of them is not known."""
+        if self.number:
+            raise UnsupportedError("the shape of a layer's result")
+        return [-1, *self.recorder.image_shape]
+
     def __add__(self, other: object) -> "Symbol":
         if not isinstance(other, Symbol):
             raise UnsupportedError("a sum with something that is no layer's result")
@@ -32,13 +39,13 @@ class Symbol:
         raise UnsupportedError("a decision that depends on the data")
 
 
-def record(model: nn.Layer) -> Tape:
-    """Return what the network computes from one batch of images, whatever mode it is in.
+def record(model: nn.Layer, image_shape: Sequence[int]) -> Tape:
+    """Return what the network computes from a batch of images of shape (C, H, W), whatever mode it is in.
 
     Raises:
         UnsupportedError: it does something the tape has no word for.
     """
-    recorder = _Recorder()
+    recorder = _Recorder(tuple(image_shape))
     with _patched():
         try:
             result = model(Symbol(recorder, 0))
@@ -69,6 +76,7 @@ def _what_failed(error: Exception) -> str:
 
 @dataclass
 class _Recorder:
+    image_shape: tuple[int, ...]
     nodes: list[Node] = field(default_factory=list)
 
     def note(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from ctypes import c_int, c_int64, c_void_p
+from math import prod
 from typing import Any
 
 import paddle_wrn.native.onednn as dnn
@@ -85,17 +86,26 @@ class PadChannels:
 
 
 class Flatten:
-    """(N, C, 1, 1) as it is; with more pixels the order of the numbers would differ from Paddle's."""
+    """All numbers of an image in a row, channel after channel."""
 
     def __init__(self, step: Step, node: Node) -> None:
         self.node = node
-        if step.shapes[node.inputs[0]][2:] != [1, 1]:
-            raise UnsupportedError("a flattened map of more than one pixel")
-        step.alias(node.output, node.inputs[0])
+        n, *rest = self.shape = step.shapes[node.inputs[0]]
+        if rest[1:] == [1, 1]:
+            step.alias(node.output, node.inputs[0])
+            return
+        result = step.new_value(node.output, [n, prod(rest), 1, 1])
+        step.copy(step.values[node.inputs[0]], step.seen_as(step.library.layout(self.shape, "plain"), result))
 
     def backward(self, step: Step) -> None:
         """Hand the gradient on."""
-        step.contribute(self.node.inputs[0], step.share(step.gradients[self.node.output]))
+        gradient = step.gradients[self.node.output]
+        if self.shape[2:] == [1, 1]:
+            step.contribute(self.node.inputs[0], step.share(gradient))
+            return
+        source = step.borrow(self.shape)
+        step.copy(step.seen_as(step.library.layout(self.shape, "plain"), gradient), source)
+        step.contribute(self.node.inputs[0], source)
 
 
 def _hand_back(step: Step, output: int, value: int, first_channel: int) -> None:

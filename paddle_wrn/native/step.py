@@ -11,7 +11,7 @@ from paddle import Tensor, nn
 
 import paddle_wrn.native.onednn as dnn
 from paddle_wrn.native.onednn import Call, Handle, Library, Memory
-from paddle_wrn.native.tape import Node, Tape, UnsupportedError
+from paddle_wrn.native.tape import Node, Tape, UnsupportedError, folded
 
 Parameter = tuple[nn.Layer, str]  # a layer and the name of one of its parameters
 
@@ -74,19 +74,20 @@ class Step:
 
         self._images = Memory(library, library.layout(shape, "plain"), own=False)
         self.copy(self._images, self.new_value(_IMAGES, list(shape)))
-        last_use = {value: node for node in tape.nodes for value in node.inputs}
+        nodes = tape.nodes if training else folded(tape.nodes)
+        last_use = {value: node for node in nodes for value in node.inputs}
         operations: list[Operation] = []
-        for node in tape.nodes:
+        for node in nodes:
             operations.append(kinds[node.kind](self, node))
             for value in set(node.inputs):
                 if not training and last_use[value] is node:  # the way back needs them all
                     self._release(self.values[value])
-        self._result = self.values[tape.nodes[-1].output]
-        self._result_shape = self.shapes[tape.nodes[-1].output]
+        self._result = self.values[nodes[-1].output]
+        self._result_shape = self.shapes[nodes[-1].output]
         self._forward, self.calls = self.calls, []
         if training:
             self._result_gradient = self.borrow(self._result_shape)
-            self.gradients[tape.nodes[-1].output] = self._result_gradient
+            self.gradients[nodes[-1].output] = self._result_gradient
             for operation in reversed(operations):
                 if operation.node.output not in self.gradients:
                     raise UnsupportedError("a layer whose result is not used")
@@ -112,7 +113,7 @@ class Step:
             call()
         for layer, mean, variance in self._tracked:
             for running, batch in ((layer._mean, mean), (layer._variance, variance)):
-                average = _floats_of(running)
+                average = floats_of(running)
                 average *= layer._momentum
                 average += (1 - layer._momentum) * batch.floats
         return paddle.to_tensor(self._result.floats.reshape(self._result_shape[:2]))
@@ -189,10 +190,13 @@ class Step:
 
     def part(self, whole: Memory, shape: Sequence[int], first_channel: int) -> Memory:
         """Return some channels of a memory, in place."""
-        layout = self.library.part(whole.layout, shape, (0, first_channel, 0, 0))
-        part = Memory(self.library, layout, own=False)
-        part.move(whole.floats.ctypes.data)
-        return part
+        return self.seen_as(self.library.part(whole.layout, shape, (0, first_channel, 0, 0)), whole)
+
+    def seen_as(self, layout: Handle, memory: Memory) -> Memory:
+        """Return the same memory with another layout."""
+        seen = Memory(self.library, layout, own=False)
+        seen.move(memory.floats.ctypes.data)
+        return seen
 
     def packed(self, weight: Memory, description: Handle) -> Memory:
         """Return the weights in the layout a description wants, copied there in every pass."""
@@ -252,6 +256,6 @@ class Operation(Protocol):
         """Append the calls that turn the gradient of the result into those of parameters and inputs."""
 
 
-def _floats_of(tensor: Tensor) -> NDArray[np.float32]:
+def floats_of(tensor: Tensor) -> NDArray[np.float32]:
     """Return the numbers of a tensor to be changed in place."""
     return np.ctypeslib.as_array((c_float * tensor.size).from_address(tensor.data_ptr()))

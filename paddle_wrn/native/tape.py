@@ -1,10 +1,12 @@
 """What a network computes, written down: the operations in order, joined where oneDNN can do two at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import paddle
 from paddle import Tensor, nn
+
+_ELEMENT_BY_ELEMENT = ("batch_norm", "relu", "leaky_relu", "add")
 
 
 class UnsupportedError(Exception):
@@ -21,6 +23,7 @@ class Node:
     output: int
     attributes: tuple[Any, ...] = ()  # what no layer says: see the function that notes it
     relu: bool = False  # a BatchNorm whose result goes through ReLU at once
+    after: list["Node"] = field(default_factory=list)  # what a convolution does with its result at once
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,33 @@ class Tape:
 def fused(nodes: list[Node]) -> list[Node]:
     """Join ReLUs to the BatchNorms before them, and sums to convolutions."""
     return _with_fused_sums(_with_fused_relus(nodes))
+
+
+def folded(nodes: list[Node]) -> list[Node]:
+    """Let convolutions do all that follows them element by element: BatchNorm, too, knows its statistics.
+
+    Only for evaluation: the way back needs what is between them.
+    """
+    kept: list[Node] = []
+    place: dict[int, int] = {}  # where among `kept` a value is made
+    uses = _uses(nodes)
+    for node in nodes:
+        *early, late = sorted(node.inputs, key=lambda value: place.get(value, -1))
+        home = place.get(late, -1)
+        if (
+            home >= 0
+            and kept[home].kind == "convolution"
+            and node.kind in _ELEMENT_BY_ELEMENT
+            and uses[late] == 1
+        ):
+            kept[home].after.append(node)
+            kept[home].inputs += early
+            kept[home].output = node.output
+        else:
+            home = len(kept)
+            kept.append(replace(node, inputs=list(node.inputs), after=list(node.after)))
+        place[node.output] = home
+    return kept
 
 
 def _uses(nodes: list[Node]) -> dict[int, int]:
@@ -88,6 +118,7 @@ def _with_fused_sums(nodes: list[Node]) -> list[Node]:
             early, late = sorted(node.inputs, key=lambda value: place.get(value, -1))
             last = producer.get(late)
             if last is not None and last.kind == "convolution" and uses[late] == 1 and len(last.inputs) == 1:
+                last.after.append(node)
                 last.inputs.append(early)
                 last.output = node.output
                 continue
