@@ -32,11 +32,13 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m paddle_wrn.train --resume --data data/sample_birds --output $(DEMO) --epochs 60
 	$(BIN)/python -m paddle_wrn.evaluate $(DEMO)
 	$(BIN)/python -m paddle_wrn.predict $(DEMO) "data/sample_birds/photos/Cockatoo/cockatoo_000.jpg"
+	$(BIN)/python -m paddle_wrn.report $(DEMO)
 	@echo
 	@echo "photos and lists   data/sample_birds"
 	@echo "trained network    $(DEMO)/checkpoints/best.safetensors"
 	@echo "pictures           $(DEMO)/curves.png, $(DEMO)/confusion_matrix.png"
 	@echo "figures            $(DEMO)/metrics.json"
+	@echo "report             $(DEMO)/report.html"
 	@echo "your own photos    $(BIN)/python -m paddle_wrn.split_data FOLDER_OF_FOLDERS"
 
 test: $(VENV)/.installed

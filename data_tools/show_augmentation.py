@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_wrn import plots
+from paddle_wrn import plots, sheets
 from paddle_wrn.augment import augment
 from paddle_wrn.cli import Parser, command
 from paddle_wrn.config import Config, load_config
@@ -61,7 +61,7 @@ def show_augmentation(
     images = load_photos(some, resolved.input.size, draft=resolved.input.draft).images
     versions = [augment(images, resolved.augment, rng) for _ in range(VERSIONS)]
     labels = ["as read", *(f"augmented {number}" for number in range(1, VERSIONS + 1))]
-    plots.save(plots.photo_rows([images, *versions], labels), file)
+    plots.save(sheets.photo_rows([images, *versions], labels), file)
 
 
 @command

@@ -22,7 +22,7 @@ __all__ = [
     "list_models",
 ]
 
-device.prepare_environment()  # Paddle reads these settings once, when it is imported
+device.CHOSEN.update(device.prepare_environment())  # Paddle reads these settings once, when it is imported
 try:
     device.check_paddle()
 except UserError as error:

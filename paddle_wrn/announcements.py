@@ -1,5 +1,7 @@
 """The sentences of a training: what it begins with, how an epoch went, that nothing is left to do."""
 
+import shlex
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from paddle_wrn.data import Photos
 from paddle_wrn.device import Device
 from paddle_wrn.lists import DataFolder
 from paddle_wrn.models.summary import Summary
-from paddle_wrn.state import TrainingState
+from paddle_wrn.state import Progress, TrainingState
 
 
 def introduce(
@@ -38,7 +40,7 @@ def introduce(
     if config.model.trainable == "head":
         log.info("          only the last linear layer learns")
     log.info("run       %s", run)
-    log.info("          watch it: visualdl --logdir %s --language en --disable-telemetry", run / "visualdl")
+    log.info("          watch it: python -m paddle_wrn.board %s", shlex.quote(str(run)))
     if state.progress.epoch or state.progress.step:
         log.info("resumed   after epoch %d, step %d", state.progress.epoch, state.progress.step)
 
@@ -52,6 +54,16 @@ def epoch_line(epoch: Mapping[str, Any], epochs: int, keep: bool) -> str:
         f"epoch {epoch['epoch']:{len(str(epochs))}}/{epochs}  lr {epoch['lr']:.4g}  "
         f"train loss {epoch['train_loss']:.4f} acc {epoch['train_acc']:.3f}{val}  "
         f"{epoch['images_per_second']:.0f} photos/s"
+    )
+
+
+def stopped(signal_number: int, run: Path, progress: Progress) -> str:
+    """Return what is said when a signal has ended a training, and how to continue."""
+    name = signal.Signals(signal_number).name
+    return (
+        f"stopped by {name} after epoch {progress.epoch}, step {progress.step}; "
+        f"everything is saved. Continue with:\n"
+        f"  python -m paddle_wrn.train --resume --output {shlex.quote(str(run))}"
     )
 
 

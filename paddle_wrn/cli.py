@@ -54,6 +54,7 @@ def parser(module: str, description: str) -> Parser:
         prog=f"python -m paddle_wrn.{module}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # train takes settings besides: --device must not become --device-report
     )
 
 

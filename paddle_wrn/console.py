@@ -4,6 +4,7 @@ import logging
 import signal
 import sys
 import threading
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 log = logging.getLogger("paddle_wrn")
+
+
+def text_width(text: str) -> int:
+    """Return the columns a text takes on a terminal, where Chinese characters are two wide."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
 
 
 class Stop:

@@ -15,6 +15,8 @@ INSTALL_HINT = (
     "https://www.paddlepaddle.org.cn/install/quick"
 )
 
+CHOSEN: dict[str, str] = {}  # the settings this package made when it was imported, since the user had not
+
 
 def check_paddle() -> None:
     """Raise `UserError` unless exactly one PaddlePaddle is installed; imports nothing."""
@@ -36,19 +38,24 @@ def _is_installed(distribution: str) -> bool:
     return True
 
 
-def prepare_environment(environment: MutableMapping[str, str] = os.environ) -> None:
+def prepare_environment(environment: MutableMapping[str, str] = os.environ) -> dict[str, str]:
     """Choose the processor settings that Paddle reads when it is imported.
 
     Paddle uses one thread unless told otherwise, and the MKL inside its wheel takes a slow path on AMD
     processors. A variable the user has set is left as it is.
+
+    Returns:
+        The settings of the processor that were chosen.
     """
     threads = environment.get("OMP_NUM_THREADS") or str(available_cores())
-    environment.setdefault("FLAGS_paddle_num_threads", threads)
-    if _is_amd():
-        environment.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    settings = {"FLAGS_paddle_num_threads": threads} | ({"MKL_DEBUG_CPU_TYPE": "5"} if _is_amd() else {})
+    chosen = {name: value for name, value in settings.items() if name not in environment}
+    environment.update(chosen)
     # What Paddle tells its own developers is no news for the user of a command.
+    environment.setdefault("GLOG_minloglevel", "2")  # errors
     for message in ("No ccache found", "When training, we now always track global mean and variance"):
         warnings.filterwarnings("ignore", message=message)
+    return chosen
 
 
 def available_cores() -> int:

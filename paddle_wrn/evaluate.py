@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from paddle_wrn import metrics, plots
+from paddle_wrn import metrics, plots, sheets
+from paddle_wrn.calibration import describe_calibration, score_calibrated
 from paddle_wrn.cli import add_network_option, command, parser
 from paddle_wrn.data import Photos, load_photos
 from paddle_wrn.device import select_device
 from paddle_wrn.errors import UserError
 from paddle_wrn.files import write_text
-from paddle_wrn.inference import load_classifier
+from paddle_wrn.inference import Classifier, load_classifier
 from paddle_wrn.lists import PhotoList, read_classes, read_data_folder, read_list
 from paddle_wrn.preprocessing import Preprocessing
-from paddle_wrn.run_folder import draw_confusion, stored_config
+from paddle_wrn.run_folder import draw_confusion, draw_reliability, stored_config
 
 SHEET_PHOTOS = 24  # in the picture of errors and doubtful answers
 
@@ -42,7 +43,7 @@ def evaluate(
         device: `auto`, `cpu`, `gpu` or `gpu:N`.
 
     Returns:
-        The figures, as `metrics.score` gives them.
+        The figures, as `calibration.score_calibrated` gives them.
 
     Raises:
         UserError: no such run or list, or classes that are not the run's.
@@ -50,43 +51,55 @@ def evaluate(
     run = Path(run)
     select_device(device)
     classifier = load_classifier(run)
-    photo_list = _list_to_score(run, classifier.preprocessing, data, split, list_file)
+    photo_list = list_to_score(run, classifier.preprocessing, data, split, list_file)
     contract = classifier.preprocessing
     photos = load_photos(photo_list, contract.size, draft=contract.draft)
     with tqdm(total=len(photos), unit="photo", leave=False, disable=not sys.stderr.isatty()) as bar:
         logits = classifier.logits(photos.images, bar.update)
-    scores = metrics.score(logits, photos.labels, classifier.preprocessing)
+    scores = score_calibrated(logits, photos.labels, contract, classifier.calibration)
     if run.is_dir():
         folder = run / "evaluation"
         folder.mkdir(exist_ok=True)
         name = photo_list.file.stem
         write_text(folder / f"{name}.json", json.dumps(scores, indent=2, ensure_ascii=False) + "\n")
-        draw_confusion(folder / f"{name}_confusion.png", scores, classifier.preprocessing, f"{name} photos")
-        _draw_photos(folder / f"{name}_photos.png", photos, logits, classifier.preprocessing)
+        draw_confusion(folder / f"{name}_confusion.png", scores, contract, f"{name} photos")
+        picture = folder / f"{name}_reliability.png"
+        draw_reliability(picture, logits, photos.labels, classifier.calibration, name)
+        _draw_photos(folder / f"{name}_photos.png", photos, logits, classifier)
     return scores
 
 
-def _draw_photos(
-    file: Path, photos: Photos, logits: NDArray[np.float32], preprocessing: Preprocessing
-) -> None:
+def _draw_photos(file: Path, photos: Photos, logits: NDArray[np.float32], classifier: Classifier) -> None:
     """Draw the most confident errors, then the least confident right answers."""
-    names = plots.labels_for(preprocessing.classes, preprocessing.display_names)
-    probabilities = metrics.softmax(logits)
+    contract = classifier.preprocessing
+    names = plots.labels_for(contract.classes, contract.display_names)
+    probabilities = classifier.calibration.probabilities(logits)
+    sure = classifier.calibration.sure(probabilities)
     predicted = logits.argmax(axis=1)
     confidence = probabilities.max(axis=1)
     wrong = predicted != photos.labels
     order = np.argsort(np.where(wrong, -1 - confidence, confidence), kind="stable")[:SHEET_PHOTOS]
-    captions = [
-        f"{names[predicted[i]]} {confidence[i]:.0%}"
-        + (f"\nis {names[photos.labels[i]]}" if wrong[i] else "\n")
-        for i in order
-    ]
-    plots.save(plots.photo_sheet(photos.images[order], captions, wrong[order].tolist()), file)
+    captions = []
+    for i in order:
+        lines = [f"{names[predicted[i]]} {confidence[i]:.0%}"]
+        lines += [f"is {names[photos.labels[i]]}"] if wrong[i] else []
+        lines += [] if sure[i] else ["not sure"]
+        captions.append("\n".join(lines))
+    plots.save(sheets.photo_sheet(photos.images[order], captions, wrong[order].tolist()), file)
 
 
-def _list_to_score(
-    run: Path, preprocessing: Preprocessing, data: Path | str | None, split: str, list_file: Path | str | None
+def list_to_score(
+    run: Path,
+    preprocessing: Preprocessing,
+    data: Path | str | None,
+    split: str,
+    list_file: Path | str | None = None,
 ) -> PhotoList:
+    """Return the list of photos that is asked for, see `evaluate`.
+
+    Raises:
+        UserError: there is none, or it has other classes than the network.
+    """
     if list_file is not None:
         beside = Path(list_file).parent / "classes.txt"
         if beside.is_file():
@@ -116,9 +129,10 @@ def _refuse_other_classes(found: Sequence[str], preprocessing: Preprocessing, wh
 
 
 def scores_table(scores: Mapping[str, Any]) -> str:
-    """Return accuracy, top-k and the figures per class as text."""
+    """Return accuracy, top-k, how honest the probabilities are, and the figures per class as text."""
     lines = [f"accuracy {metrics.describe(scores)}"]
     lines += [f"top-{k} accuracy {share:.3f}" for k, share in scores["top_k"].items()]
+    lines += describe_calibration(scores)
     lines.append(f"{'images':>8} {'precision':>10} {'recall':>8} {'F1':>8}  class")
     for row in scores["per_class"]:
         name = (

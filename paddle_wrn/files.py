@@ -1,13 +1,17 @@
 """Writing files atomically.
 
 A file is written beside its place, flushed to disk and then renamed, so whatever happens in between, the
-place holds a whole file.
+place holds a whole file. A new folder is filled and then renamed, likewise.
 """
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from paddle_wrn.errors import UserError
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -25,3 +29,28 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Let the block fill a folder that is moved to `path` when it ends; if it fails, nothing is left.
+
+    Raises:
+        UserError: something is at `path` already, or nothing can be written there.
+    """
+    if path.exists() or path.is_symlink():
+        raise UserError(f"{path}: exists already; give another --output, or remove it first")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix=".paddle_wrn-", dir=above)
+    except OSError as error:
+        reason = (error.strerror or "no permission").lower()
+        raise UserError(
+            f"{path}: nothing can be written into {above} ({reason}); give another --output"
+        ) from None
+    with temporary as place:
+        folder = Path(place) / path.name  # whose permissions are those of any new folder
+        folder.mkdir()
+        yield folder
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(path)

@@ -11,6 +11,7 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 from paddle import nn
+from PIL import Image
 
 from paddle_wrn.checkpoint import Arrays
 from paddle_wrn.console import log
@@ -58,6 +59,11 @@ class History:
     def add_image(self, tag: str, image: NDArray[np.uint8], step: int) -> None:
         """Show a picture in VisualDL. Shape: (H, W, 3) uint8."""
         self._writer.add_image(tag, image, step)
+
+    def add_picture(self, file: Path, step: int) -> None:
+        """Show a picture that was drawn for the run in VisualDL, under the name of its file."""
+        with Image.open(file) as picture:
+            self.add_image(file.stem.replace("_", " "), np.asarray(picture.convert("RGB")), step)
 
     def add_histograms(self, weights: Arrays, step: int) -> None:
         """Show how the weights of convolutions and linear layers are distributed."""

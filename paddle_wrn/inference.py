@@ -1,7 +1,7 @@
 """A trained network with its preprocessing contract, ready to use."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +9,13 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
-from paddle_wrn.checkpoint import load_checkpoint, put_weights
+from paddle_wrn.calibration import Calibration
+from paddle_wrn.checkpoint import load_checkpoint, put_weights, save_checkpoint
 from paddle_wrn.errors import UserError
+from paddle_wrn.exported import CONTRACT, load_exported
 from paddle_wrn.models import create_model
+from paddle_wrn.native import accelerate
 from paddle_wrn.preprocessing import Preprocessing
-from paddle_wrn.static_inference import Compiler
 
 BATCH_SIZE = 64  # photos; larger gains nothing on a processor
 BEST = Path("checkpoints") / "best.safetensors"
@@ -27,13 +29,13 @@ class Classifier:
         model: the network.
         preprocessing: its contract.
         network: computes what the model computes; without it, the model itself does.
-        compiler: makes it fast where there are many photos; only for weights that do not change any more.
+        calibration: turns its logits into honest probabilities.
     """
 
     model: nn.Layer
     preprocessing: Preprocessing
     network: Callable[[paddle.Tensor], paddle.Tensor] | None = None
-    compiler: Compiler | None = None
+    calibration: Calibration = field(default_factory=Calibration)
 
     def logits(
         self, images: NDArray[np.uint8], on_batch: Callable[[int], object] = lambda photos: None
@@ -50,18 +52,21 @@ class Classifier:
         outputs = []
         training = self.model.training
         self.model.eval()
-        forward = (self.compiler and self.compiler.forward(len(images))) or self._forward
         for start in range(0, len(images), BATCH_SIZE):
             inputs = self.preprocessing.normalise(images[start : start + BATCH_SIZE])
-            logits = forward(inputs)
+            logits = self._forward(inputs)
             if self.preprocessing.mirror:
-                logits += forward(np.ascontiguousarray(inputs[:, :, :, ::-1]))
+                logits += self._forward(np.ascontiguousarray(inputs[:, :, :, ::-1]))
                 logits /= 2
             outputs.append(logits)
             on_batch(len(inputs))
         if training:
             self.model.train()
         return np.concatenate(outputs)
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return calibrated probabilities. Shape: (N, size, size, 3) uint8 -> (N, classes)."""
+        return self.calibration.probabilities(self.logits(images))
 
     def _forward(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         with paddle.no_grad():
@@ -87,22 +92,34 @@ def find_checkpoint(run: Path | str) -> Path:
 
 
 def load_classifier(run: Path | str) -> Classifier:
-    """Load the trained network of a run folder, or of a `best.safetensors` somebody handed over.
+    """Load the trained network of a run folder, of a `best.safetensors` or of an exported folder.
 
-    Its weights are to stay as they are: from `static_inference.BREAK_EVEN` photos on a processor, it is
-    compiled.
+    Raises:
+        UserError: no such run, or a damaged or foreign file.
+    """
+    if Path(run, CONTRACT).is_file():
+        program, contract = load_exported(Path(run))
+        return Classifier(program, contract.preprocessing, calibration=contract.calibration)
+    file = find_checkpoint(run)
+    arrays, record = load_checkpoint(file, "model")
+    try:
+        preprocessing = Preprocessing.model_validate(record["preprocessing"])
+        name, options = record["model"]["name"], dict(record["model"]["options"])
+        calibration = Calibration.model_validate(record.get("calibration", {}))  # older files have none
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: its record is incomplete ({error!r}); use another copy") from None
+    model = create_model(name, len(preprocessing.classes), **options)
+    put_weights(model, arrays, file)
+    model.eval()
+    return Classifier(model, preprocessing, accelerate(model), calibration)
+
+
+def store_calibration(run: Path | str, calibration: Calibration) -> None:
+    """Write a calibration into the model file of a run folder, or into the file itself; all else stays.
 
     Raises:
         UserError: no such run, or a damaged or foreign file.
     """
     file = find_checkpoint(run)
     arrays, record = load_checkpoint(file, "model")
-    try:
-        preprocessing = Preprocessing.model_validate(record["preprocessing"])
-        name, options = record["model"]["name"], dict(record["model"]["options"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: its record is incomplete ({error!r}); use another copy") from None
-    model = create_model(name, len(preprocessing.classes), **options)
-    put_weights(model, arrays, file)
-    model.eval()
-    return Classifier(model, preprocessing, compiler=Compiler(model, preprocessing.size))
+    save_checkpoint(file, arrays, record | {"calibration": calibration.model_dump()})

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from paddle_wrn.preprocessing import Preprocessing
 
+Logits = NDArray[np.floating[Any]]
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+
+def softmax(logits: Logits) -> NDArray[np.float64]:
     """Return probabilities. Shape: (N, C) -> (N, C), rows sum to 1."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)
@@ -17,14 +19,14 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return probabilities
 
 
-def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+def cross_entropy(logits: Logits, labels: NDArray[np.int64]) -> float:
     """Return the mean negative log-likelihood, nats. Shape: (N, C), (N,)."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_partition = np.log(np.exp(shifted).sum(axis=1))
     return float((log_partition - shifted[np.arange(len(labels)), labels]).mean())
 
 
-def accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64], top_k: int = 1) -> float:
+def accuracy(logits: Logits, labels: NDArray[np.int64], top_k: int = 1) -> float:
     """Return the share of images whose label is among the `top_k` highest logits. Shape: (N, C), (N,)."""
     best = np.argsort(-logits, axis=1, kind="stable")[:, :top_k]
     return float((best == labels[:, None]).any(axis=1).mean())
@@ -38,9 +40,40 @@ def wilson_interval(correct: int, count: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def score(
-    logits: NDArray[np.float32], labels: NDArray[np.int64], preprocessing: Preprocessing
-) -> dict[str, Any]:
+def precision_recall(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64]
+) -> list[dict[str, Any] | None]:
+    """Return what each class gains and loses as the probability from which on it is named is lowered.
+
+    Args:
+        probabilities: (N, C).
+        labels: (N,), values below C.
+
+    Returns:
+        For each class `recall` (rising), `precision` at the same places, and their `average_precision`; None
+        for a class without photos.
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    curves: list[dict[str, Any] | None] = []
+    for label, column in enumerate(probabilities.T):
+        truth = labels == label
+        if not truth.any():
+            curves.append(None)
+            continue
+        precision, recall, _ = (values[::-1] for values in precision_recall_curve(truth, column))
+        whole = int(np.argmax(recall == 1)) + 1  # beyond it, nothing is left to be found
+        curves.append(
+            {
+                "recall": recall[:whole],
+                "precision": precision[:whole],
+                "average_precision": float(average_precision_score(truth, column)),
+            }
+        )
+    return curves
+
+
+def score(logits: Logits, labels: NDArray[np.int64], preprocessing: Preprocessing) -> dict[str, Any]:
     """Return all figures of one list of photos, ready for JSON.
 
     Args:

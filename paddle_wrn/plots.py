@@ -1,52 +1,80 @@
-"""Numbers -> figures: pure functions that need no display.
+"""Numbers -> figures: pure functions that need no display. Pictures of photos are in sheets.py.
 
-Colours are Okabe and Ito's, which colour-blind people can tell apart.
+Colours are Okabe and Ito's, which colour-blind people can tell apart. matplotlib is imported when something
+is drawn, not before: no training shall wait for it.
 """
 
+from __future__ import annotations
+
+import importlib.util
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import font_manager, rcParams
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from paddle_wrn.errors import UserError
 from paddle_wrn.files import write_atomically
 
-Images = NDArray[np.uint8]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
+_COLOURS = (ORANGE, BLUE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "black")  # one a line
 
-# Where a Chinese font is likely to come from: Linux distributions, Windows, macOS.
+_FONT = "DejaVu Sans"  # comes with matplotlib; has the letters of Europe
+# Where a Chinese font is likely to come from: Linux distributions, Windows, macOS. The last one is the
+# first face of Noto's collection, the only one that older matplotlibs read; some letters look Japanese.
 _CJK_FONTS = (
     "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "WenQuanYi Micro Hei",
     "WenQuanYi Zen Hei", "Microsoft YaHei", "SimHei", "PingFang SC", "Heiti SC", "Arial Unicode MS",
+    "Noto Sans CJK JP",
 )  # fmt: skip
+_FONT_PACKAGE, _FONT_FILE = "zhplot", "NotoSansSC-Regular.ttf"  # of the extra `fonts`
 
 
 @cache
 def cjk_font() -> str | None:
-    """Return the name of an installed font with Chinese letters, or None."""
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    return next((name for name in _CJK_FONTS if name in installed), None)
+    """Return the name of a font with Chinese letters, of the system or of the extra `fonts`, or None."""
+    from matplotlib import font_manager
+
+    package = importlib.util.find_spec(_FONT_PACKAGE)  # not imported: it would change matplotlib's settings
+    if package is not None and package.origin is not None:
+        file = Path(package.origin).with_name("fonts") / _FONT_FILE
+        if file.is_file():
+            font_manager.fontManager.addfont(file)
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    return next((name for name in _CJK_FONTS if name in known), None)
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """Return the code points that the fonts of a figure have."""
+    from matplotlib import font_manager
+
+    files = [font_manager.findfont(name) for name in (_FONT, cjk_font()) if name is not None]
+    return frozenset().union(*(font_manager.get_font(file).get_charmap() for file in files))
+
+
+def can_draw(text: str) -> bool:
+    """Return whether a font has every letter, so that none becomes a box."""
+    return text.isascii() or {ord(letter) for letter in text} <= _letters()
 
 
 def labels_for(classes: Sequence[str], display_names: Sequence[str]) -> list[str]:
-    """Return what a figure may call the classes: display names if a font can draw them, else class names.
+    """Return what a figure may call the classes: their display names, where the fonts have every letter.
 
-    A class name that cannot be drawn either becomes its label, as in `class 2`.
+    Else the class name, and if that cannot be drawn either, the label, as in `class 2`.
     """
-    if cjk_font() is not None or all(name.isascii() for name in display_names):
-        return list(display_names)
-    return [name if name.isascii() else f"class {label}" for label, name in enumerate(classes)]
+    names = zip(classes, display_names, strict=True)
+    return [
+        next((name for name in (shown, own) if can_draw(name)), f"class {label}")
+        for label, (own, shown) in enumerate(names)
+    ]
 
 
 def make_place(path: Path | str) -> Path:
@@ -70,6 +98,8 @@ def make_place(path: Path | str) -> Path:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, atomically."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     FigureCanvasAgg(figure)
     with warnings.catch_warnings():  # a letter that no font has becomes a box
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -77,6 +107,15 @@ def save(figure: Figure, path: Path) -> None:
             path,
             lambda place: figure.savefig(place, dpi=144, format="png", metadata={"Software": None}),
         )
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, inches, in a font that has Chinese letters if there is one."""
+    from matplotlib import figure, rcParams
+
+    if cjk_font() is not None:  # matplotlib falls back, letter by letter, to the next font of the list
+        rcParams["font.family"] = [_FONT, cjk_font()]
+    return figure.Figure(figsize=(width, height), layout="constrained")
 
 
 def curves(history: Sequence[Mapping[str, Any]], kept_epoch: int | None = None) -> Figure:
@@ -102,6 +141,8 @@ def curves(history: Sequence[Mapping[str, Any]], kept_epoch: int | None = None) 
 
 
 def _two_lines(axes: Axes, history: Sequence[Mapping[str, Any]], what: str, label: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for split, colour in (("train", ORANGE), ("val", BLUE)):
         points = [(e["epoch"], e[f"{split}_{what}"]) for e in history if e.get(f"{split}_{what}") is not None]
         if points:
@@ -145,118 +186,82 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str)
     return figure
 
 
-def photo_sheet(images: Images, captions: Sequence[str], wrong: Sequence[bool], columns: int = 6) -> Figure:
-    """Draw photos with a caption each; captions of wrong answers are orange.
-
-    Args:
-        images: (N, S, S, 3) uint8.
-        captions: N texts of one or two lines.
-        wrong: N flags.
-        columns: photos in a row.
-    """
-    rows = -(-len(images) // columns)
-    figure = new_figure(1.6 * columns, 2.05 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, image, caption, error in zip(grid.flat, images, captions, wrong, strict=False):
-        axes.imshow(image, interpolation="lanczos")
-        axes.set_title(caption, fontsize=8, color=ORANGE if error else "black", parse_math=False)
-    return figure
-
-
-def prediction_sheet(
-    images: Sequence[Images], bars: Sequence[Sequence[tuple[str, float]]], note: str = ""
+def reliability_diagram(
+    before: Sequence[Mapping[str, Any]],
+    after: Sequence[Mapping[str, Any]] | None,
+    title: str,
+    threshold: float = 0.0,
 ) -> Figure:
-    """Draw photos, what the network says of each as its title, and the probabilities of classes as bars.
+    """Draw how often answers of each probability are right, and below it how many answers have it.
 
     Args:
-        images: N pictures (H, W, 3) uint8 of any size.
-        bars: N lists of (name, probability), the most probable first; about the same number in each.
-        note: one line below all.
+        before: `calibration.reliability` of the probabilities as the network gives them.
+        after: the same with the calibration; None: there is none.
+        title: one line above.
+        threshold: of the calibration; marked with a line if it lies within 0..1.
     """
-    lines = max(map(len, bars))
-    if len(images) == 1:  # bars beside the photo
-        lines = max(lines, 9)  # few bars shall not be fat
-        figure = new_figure(8.4, 4.6)
-        photo, chart = figure.subplots(1, 2, width_ratios=(3, 2))
-        cells = [(photo, chart)]
-    else:
-        columns = min(len(images), 6 if len(images) > 12 else 4)
-        rows = -(-len(images) // columns)
-        figure = new_figure(2.6 * columns, (2.5 + 0.2 * lines) * rows)
-        grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=(2.3, 0.2 * lines) * rows)
-        cells = [(grid[row, column], grid[row + 1, column])
-                 for row in range(0, 2 * rows, 2) for column in range(columns)]  # fmt: skip
-    figure.set_layout_engine("constrained", h_pad=0.08)
-    for photo, chart in cells:
-        photo.axis("off")
-        photo.set_anchor("S")
-        chart.axis("off")
-    for (photo, chart), image, shown in zip(cells, images, bars, strict=False):
-        photo.imshow(image, interpolation="lanczos")
-        name, probability = shown[0]
-        photo.set_title(f"{_shortened(name)} {probability:.1%}", fontsize=9, parse_math=False)
-        _bars(chart, shown, lines)
-    if note:
-        figure.supxlabel(note, fontsize=10, color=GREY)
+    from matplotlib.ticker import MaxNLocator
+
+    figure = new_figure(5.0, 5.6)
+    shares, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    figure.suptitle(title, fontsize=10, parse_math=False)
+    shares.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":", label="as often right as it says")
+    series = [(before, ORANGE, "without temperature"), (after, BLUE, "calibrated")]
+    for place, (parts, colour, name) in enumerate(series):
+        if parts is None:
+            continue
+        x, y = [part["confidence"] for part in parts], [part["accuracy"] for part in parts]
+        shares.plot(x, y, "o", color=colour, markersize=6, label=name)
+        for part in parts:
+            shares.plot([part["confidence"]] * 2, part["interval_95"], color=colour, alpha=0.4)
+            width = part["high"] - part["low"]
+            left = part["low"] + width * (0.1 + 0.4 * place)
+            counts.bar(left, part["count"], 0.4 * width, align="edge", color=colour, alpha=0.8)
+    if 0 < threshold <= 1:
+        shares.axvline(threshold, color=GREY, linewidth=0.8)
+        shares.text(threshold, 0.02, "not sure ", color=GREY, fontsize=8, ha="right")
+    shares.set_xlim(0, 1.02)
+    shares.set_ylim(0, 1.02)
+    shares.set_ylabel("share that is right, with 95 % interval")
+    shares.legend(frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    counts.set_xlabel("probability of the answer")
+    counts.set_ylabel("answers")
+    counts.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    for axes in (shares, counts):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def _bars(axes: Axes, shown: Sequence[tuple[str, float]], lines: int) -> None:
-    """Draw bars with the names on them, since long names beside them would leave no room."""
-    for place, (name, probability) in enumerate(shown):
-        colour = BLUE if place == 0 else GREY
-        axes.barh(place, 1, height=0.8, color=GREY, alpha=0.08)
-        axes.barh(place, probability, height=0.8, color=colour, alpha=0.4)
-        axes.text(0.02, place, _shortened(name), fontsize=8, va="center", parse_math=False)
-        axes.text(0.98, place, f"{probability:.1%}", fontsize=8, va="center", ha="right")
-    axes.set_xlim(0, 1)
-    spare = (lines - len(shown)) / 2
-    axes.set_ylim(len(shown) - 0.5 + spare, -0.5 - spare)
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= 26 else f"{name[:25]}…"
-
-
-def photo_rows(rows: Sequence[Images], labels: Sequence[str]) -> Figure:
-    """Draw rows of pictures, each with a label on its left.
+def precision_recall(curves: Sequence[Mapping[str, Any] | None], names: Sequence[str], title: str) -> Figure:
+    """Draw the precision of each class over its recall; the classes with the least area are named.
 
     Args:
-        rows: for each row (N, S, S, 3) uint8; S may differ from row to row.
-        labels: one per row.
+        curves: of `metrics.precision_recall`, one a class.
+        names: of the C classes.
+        title: one line above.
     """
-    columns = len(rows[0])
-    figure = new_figure(1.5 * columns + 0.4, 1.55 * len(rows))
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    for row, images, label in zip(grid, rows, labels, strict=True):
-        row[0].set_ylabel(label, fontsize=9, parse_math=False)
-        for axes, image in zip(row, images, strict=True):
-            axes.imshow(image, interpolation="nearest")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(False)
+    figure = new_figure(6.6, 4.4)
+    axes = figure.add_subplot()
+    found = [(curve, name) for curve, name in zip(curves, names, strict=True) if curve is not None]
+    found.sort(key=lambda pair: pair[0]["average_precision"])
+    for place, (curve, name) in enumerate(found):
+        named = place < len(_COLOURS)
+        axes.plot(
+            curve["recall"], curve["precision"], drawstyle="steps-pre", zorder=-place,
+            color=_COLOURS[place] if named else GREY, alpha=1 if named else 0.2,
+        )  # fmt: skip
+        if named:  # a label that begins with "_" would be left out of matplotlib's own legend
+            axes.text(1.06, 0.98 - 0.08 * place, f"{name} {curve['average_precision']:.2f}", va="top",
+                      color=_COLOURS[place], fontsize=9, parse_math=False)  # fmt: skip
+    axes.set_title(title, fontsize=10, parse_math=False)
+    axes.set_xlabel("share of the class that is found (recall)")
+    axes.set_ylabel("share of the finds that is right (precision)")
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.03)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def image_grid(images: Images, columns: int = 8, gap: int = 2) -> Images:
-    """Lay pictures out on white. Shape: (N, S, S, 3) uint8 -> (H, W, 3) uint8."""
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    size = images.shape[1] + gap
-    grid = np.full((rows * size + gap, columns * size + gap, 3), 255, np.uint8)
-    for index, image in enumerate(images):
-        top, left = gap + index // columns * size, gap + index % columns * size
-        grid[top : top + size - gap, left : left + size - gap] = image
-    return grid
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure, inches, in a font that has Chinese letters if there is one."""
-    if cjk_font() is not None:  # matplotlib falls back, letter by letter, to the next font of the list
-        rcParams["font.family"] = ["DejaVu Sans", cjk_font()]
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def comparison(rows: Sequence[Mapping[str, Any]], photos: int) -> Figure:

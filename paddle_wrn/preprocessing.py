@@ -140,6 +140,13 @@ def resize_and_pad(image: Image.Image, size: int) -> Image.Image:
     return _padded(image.resize(_fitted(image.size, size), Image.Resampling.BICUBIC), size)
 
 
+def photo_box(sides: tuple[int, int], size: int) -> tuple[int, int, int, int]:
+    """Return where a photo of (width, height) lies in its square: left, top, right and bottom, pixels."""
+    width, height = _fitted(sides, size)
+    left, top = (size - width) // 2, (size - height) // 2
+    return left, top, left + width, top + height
+
+
 def _fitted(sides: tuple[int, int], size: int) -> tuple[int, int]:
     scale = size / max(sides)
     width, height = (max(1, int(side * scale)) for side in sides)

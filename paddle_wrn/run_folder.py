@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 
 from paddle_wrn import metrics, plots
 from paddle_wrn._version import __version__
+from paddle_wrn.calibration import Calibration, describe_calibration, fit, reliability, score_calibrated
 from paddle_wrn.config import Config, differences, load_config
 from paddle_wrn.console import log
 from paddle_wrn.data import Photos
 from paddle_wrn.device import Device
 from paddle_wrn.errors import UserError
 from paddle_wrn.files import write_atomically, write_text
-from paddle_wrn.inference import load_classifier
+from paddle_wrn.history import History
+from paddle_wrn.inference import Classifier, load_classifier, store_calibration
 from paddle_wrn.models.summary import Summary
 from paddle_wrn.preprocessing import Preprocessing
 from paddle_wrn.state import TrainingState
@@ -30,6 +33,9 @@ from paddle_wrn.state import TrainingState
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
 PREDICTIONS = "test_predictions.csv"
+RELIABILITY = "reliability.png"
+CONFUSION = "confusion_matrix.png"
+PRECISION_RECALL = "precision_recall.png"
 
 
 def stored_config(run: Path) -> Config | None:
@@ -114,13 +120,13 @@ def create_run_folder(run: Path, config: Config, preprocessing: Preprocessing) -
 def write_results(
     run: Path,
     state: TrainingState,
-    history: Sequence[Mapping[str, Any]],
+    history: History,
     lists: Mapping[str, Photos],
     data_digest: str,
     device: Device,
     summary: Summary,
 ) -> dict[str, Any]:
-    """Score the kept weights once on the test photos and write figures and pictures of the whole run.
+    """Calibrate the kept weights, score them once on the test photos, write figures and pictures of the run.
 
     Returns:
         What `metrics.json` holds.
@@ -128,12 +134,20 @@ def write_results(
     best = load_classifier(run)
     write_atomically(run / "model.pdparams", lambda file: paddle.save(best.model.state_dict(), str(file)))
     logits = {name: best.logits(lists[name].images) for name in ("val", "test") if name in lists}
-    scores = {name: metrics.score(logits[name], lists[name].labels, best.preprocessing) for name in logits}
+    if "val" in lists:  # what was wished before stays, if the run ends a second time
+        calibration = fit(logits["val"], lists["val"].labels, best.calibration.wished_error)
+        store_calibration(run, calibration)
+        best = replace(best, calibration=calibration)
+        draw_reliability(run / RELIABILITY, logits["val"], lists["val"].labels, calibration, "validation")
+    scores = {
+        name: score_calibrated(logits[name], lists[name].labels, best.preprocessing, best.calibration)
+        for name in logits
+    }
     results = scores | {
         "kept_epoch": state.progress.best_epoch,
         "epochs": state.config.epochs,
         "seconds": state.progress.seconds,
-        "images_per_second": median(epoch["images_per_second"] for epoch in history),
+        "images_per_second": median(epoch["images_per_second"] for epoch in history.epochs),
         "parameters": summary.parameters,
         "multiply_adds": summary.multiply_adds,
         "seed": state.config.seed,
@@ -141,38 +155,47 @@ def write_results(
         "versions": versions(),
         "lists": data_digest,
     }
-    plots.save(plots.curves(history, state.progress.best_epoch), run / "curves.png")
+    plots.save(plots.curves(history.epochs, state.progress.best_epoch), run / "curves.png")
     log.info("kept      epoch %d of %d", results["kept_epoch"], results["epochs"])
+    log.info("trust     %s", best.calibration)
     for name, scored in scores.items():
         log.info("%-9s accuracy %s", name, metrics.describe(scored))
+        for line in describe_calibration(scored) if best.calibration.photos else ():
+            log.info("          %s", line)
     if "test" in scores:
-        draw_confusion(run / "confusion_matrix.png", scores["test"], best.preprocessing, "test photos")
-        folder, classes = Path(state.config.data), best.preprocessing.classes
-        write_text(run / PREDICTIONS, _predictions(lists["test"], logits["test"], classes, folder))
+        draw_confusion(run / CONFUSION, scores["test"], best.preprocessing, "test photos")
+        _draw_precision_recall(run / PRECISION_RECALL, logits["test"], lists["test"].labels, best)
+        write_text(run / PREDICTIONS, _predictions(lists["test"], logits["test"], best, state.config.data))
+    for name in (CONFUSION, PRECISION_RECALL, RELIABILITY):  # which VisualDL cannot draw, or no longer can
+        if (run / name).is_file():
+            history.add_picture(run / name, state.progress.best_epoch)
     # Last, since it says that the run is finished.
     write_text(run / METRICS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    log.info("results   %s: metrics.json, curves.png%s, checkpoints/best.safetensors, model.pdparams",
-             run, ", confusion_matrix.png, test_predictions.csv" if "test" in scores else "")  # fmt: skip
+    files = [METRICS, "curves.png", *([RELIABILITY] if "val" in scores else [])]
+    files += [CONFUSION, PRECISION_RECALL, PREDICTIONS] if "test" in scores else []
+    log.info("results   %s: %s, checkpoints/best.safetensors, model.pdparams", run, ", ".join(files))
     log.info("next      python -m paddle_wrn.predict %s PHOTO", run)
     return results
 
 
-def _predictions(photos: Photos, logits: NDArray[np.float32], classes: Sequence[str], folder: Path) -> str:
+def _predictions(photos: Photos, logits: NDArray[np.float32], classifier: Classifier, folder: str) -> str:
     """Return CSV, a row a photo; paths that begin with the folder of the lists are given from there."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(("path", "class", "predicted", "probability"))
-    start = folder.absolute()
-    probabilities = metrics.softmax(logits)
-    for path, label, row in zip(photos.paths, photos.labels, probabilities, strict=True):
+    table.writerow(("path", "class", "predicted", "probability", "sure"))
+    start, classes = Path(folder).absolute(), classifier.preprocessing.classes
+    probabilities = classifier.calibration.probabilities(logits)
+    sures = classifier.calibration.sure(probabilities)
+    for path, label, row, sure in zip(photos.paths, photos.labels, probabilities, sures, strict=True):
         absolute = path.absolute()
         shown = absolute.relative_to(start) if absolute.is_relative_to(start) else path
-        table.writerow((shown.as_posix(), classes[label], classes[row.argmax()], f"{row.max():.6f}"))
+        answer = (classes[row.argmax()], f"{row.max():.6f}", "yes" if sure else "no")
+        table.writerow((shown.as_posix(), classes[label], *answer))
     return text.getvalue()
 
 
 def read_predictions(run: Path) -> list[dict[str, str]]:
-    """Return the rows of a run's `test_predictions.csv`: path, class, predicted, probability.
+    """Return the rows of a run's `test_predictions.csv`: path, class, predicted, probability, sure.
 
     Raises:
         UserError: there is no such file, or it holds something else.
@@ -198,6 +221,25 @@ def draw_confusion(file: Path, scores: Mapping[str, Any], preprocessing: Preproc
     names = plots.labels_for(preprocessing.classes, preprocessing.display_names)
     title = f"{what}: {scores['correct']} of {scores['images']} right"
     plots.save(plots.confusion(scores["confusion"], names, title), file)
+
+
+def draw_reliability(
+    file: Path, logits: NDArray[np.float32], labels: NDArray[np.int64], calibration: Calibration, split: str
+) -> None:
+    """Draw how often probabilities are right, with the calibration and without."""
+    before = reliability(metrics.softmax(logits), labels)
+    after = reliability(calibration.probabilities(logits), labels) if calibration.photos else None
+    title = f"{len(labels)} {split} photos"
+    plots.save(plots.reliability_diagram(before, after, title, calibration.threshold), file)
+
+
+def _draw_precision_recall(
+    file: Path, logits: NDArray[np.float32], labels: NDArray[np.int64], classifier: Classifier
+) -> None:
+    curves = metrics.precision_recall(classifier.calibration.probabilities(logits), labels)
+    contract = classifier.preprocessing
+    names = plots.labels_for(contract.classes, contract.display_names)
+    plots.save(plots.precision_recall(curves, names, f"{len(labels)} test photos"), file)
 
 
 def versions() -> dict[str, str]:

@@ -10,7 +10,6 @@ and seed give the same bytes.
 
 import shlex
 import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from paddle_wrn.cli import command, parser
+from paddle_wrn.console import text_width
 from paddle_wrn.errors import UserError
 from paddle_wrn.splitting.assignment import TUTORIAL_TRAIN_SHARE, stratified_sides, tutorial_sides
 from paddle_wrn.splitting.duplicates import duplicate_groups
@@ -36,6 +36,7 @@ from paddle_wrn.splitting.photo_folder import (
     read_display_names,
     read_photos,
 )
+from paddle_wrn.splitting.preview import PREVIEW, draw_preview
 
 VERSION = 1  # of split.json
 DEFAULT_SHARE = 0.15  # of each class for val, and for test
@@ -56,6 +57,7 @@ class Split:
         mixed_labels: those of the groups that span several classes.
         left_out: what is in no list, and why.
         status: `written`, `unchanged` (the same bytes were there already) or `dry run`.
+        preview: picture of some photos of each class, if one was asked for.
     """
 
     output: Path
@@ -66,6 +68,7 @@ class Split:
     mixed_labels: tuple[tuple[str, ...], ...]
     left_out: tuple[LeftOut, ...]
     status: Literal["written", "unchanged", "dry run"]
+    preview: Path | None = None
 
     def counts(self) -> dict[str, tuple[int, ...]]:
         """Return split -> number of photos of each class."""
@@ -89,6 +92,7 @@ def split_data(
     protocol: Protocol = "stratified",
     overwrite: bool = False,
     dry_run: bool = False,
+    preview: bool = False,
 ) -> Split:
     """Split a folder of photos into lists.
 
@@ -104,11 +108,14 @@ def split_data(
             together.
         overwrite: replace lists that were made with other settings or from other photos.
         dry_run: do everything but write.
+        preview: draw some photos of each class, with its counts, into `output`/preview.png.
 
     Raises:
         UserError: source, settings or photos do not allow a split, or other lists would be overwritten.
     """
     shares = _shares(val, test, seed, protocol)
+    if preview and dry_run:
+        raise UserError("preview: a dry run writes nothing; leave out one of the two")
     given = SAMPLE if source is None else Path(source)
     output = Path("data", bare_name(given)) if output is None else Path(output)
     if output.exists() and not output.is_dir():
@@ -119,7 +126,7 @@ def split_data(
         if source is None:
             expected.add(SAMPLE_SETTINGS)
         if root.resolve() == output.resolve():
-            expected.update(OUTPUT_FILES)
+            expected.update((*OUTPUT_FILES, PREVIEW))
         class_folders = find_classes(root, root, expected, left_out)
         classes = class_names(class_folders, given)
         names_file = class_folders[0].parent / DISPLAY_NAMES if names is None else Path(names)
@@ -158,6 +165,11 @@ def split_data(
         if not dry_run:
             save(output, texts, root, home)
             split = replace(split, status="unchanged" if same else "written")
+            if not same:
+                (output / PREVIEW).unlink(missing_ok=True)  # it showed the lists before these
+        if preview:
+            draw_preview(output / PREVIEW, home, classes, display_names, split.lists)
+            split = replace(split, preview=output / PREVIEW)
     return split
 
 
@@ -237,6 +249,8 @@ def report(split: Split) -> str:
         lines.append(f"left out: {number} ({reason}): {', '.join(map(_on_one_line, examples))}{more}")
     lines.append("")
     lines.append(f"{split.output}: {split.status}")
+    if split.preview is not None:
+        lines.append(f"preview: {split.preview}")
     if split.status != "dry run":
         lines.append(f"next: python -m paddle_wrn.train --data {shlex.quote(str(split.output))}")
     return "\n".join(lines)
@@ -247,18 +261,14 @@ def _on_one_line(path: str) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(text_width, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        texts = [text + " " * (width - _width(text)) for text, width in zip(row[:2], widths[:2], strict=True)]
+        pairs = zip(row[:2], widths[:2], strict=True)
+        texts = [text + " " * (width - text_width(text)) for text, width in pairs]
         numbers = [text.rjust(width) for text, width in zip(row[2:], widths[2:], strict=True)]
         lines.append("  ".join([*texts, *numbers]).rstrip())
     return "\n".join(lines)
-
-
-def _width(text: str) -> int:
-    """Return the columns a text takes on a terminal, where Chinese characters are two wide."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
 
 
 @command
@@ -278,6 +288,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--overwrite", action="store_true", help="replace other lists in the output folder"
     )
     arguments.add_argument("--dry-run", action="store_true", help="do everything but write")
+    arguments.add_argument(
+        "--preview", action="store_true", help="draw some photos of each class into preview.png"
+    )
     print(report(split_data(**vars(arguments.parse_args(argv)))))
     return 0
 

@@ -4,11 +4,11 @@ Read from the bottom up: main -> train -> _train_run -> _train_epochs; one epoch
 launcher makes several processes do this together; distributed.py says how.
 """
 
-import shlex
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import numpy as np
 import paddle
 from tqdm import tqdm
 
-from paddle_wrn import plots
-from paddle_wrn.announcements import epoch_line, introduce, not_again
+from paddle_wrn import sheets
+from paddle_wrn.announcements import epoch_line, introduce, not_again, stopped
 from paddle_wrn.augment import augment
 from paddle_wrn.checkpoint import weights_of
 from paddle_wrn.cli import add_network_option, command, parser
@@ -25,12 +25,19 @@ from paddle_wrn.config import Config, describe_settings, load_config, parse_sett
 from paddle_wrn.console import log, log_to, stop_signals
 from paddle_wrn.data import Photos, load_photos, measure_mean_std, steps_per_epoch
 from paddle_wrn.device import Device, select_device
+from paddle_wrn.device_report import device_report
 from paddle_wrn.distributed import Processes, join_processes, refuse_other_device
 from paddle_wrn.errors import UserError
 from paddle_wrn.files import write_text
 from paddle_wrn.history import History
 from paddle_wrn.lists import DataFolder, read_data_folder
-from paddle_wrn.loop import finish_epoch, refuse_ruined_weights, refuse_small_batches, train_epoch
+from paddle_wrn.loop import (
+    finish_epoch,
+    refuse_ruined_weights,
+    refuse_small_batches,
+    train_epoch,
+    training_batches,
+)
 from paddle_wrn.models.summary import summarise
 from paddle_wrn.preprocessing import Preprocessing
 from paddle_wrn.run_folder import (
@@ -42,7 +49,7 @@ from paddle_wrn.run_folder import (
     stored_config,
     write_results,
 )
-from paddle_wrn.state import LAST, PREVIOUS, Progress, TrainingState, new_state
+from paddle_wrn.state import LAST, PREVIOUS, TrainingState, new_state
 
 SAMPLE_DATA = "data/sample_birds"
 
@@ -189,15 +196,13 @@ def _train_run(
         if not history.epochs:
             rng = np.random.default_rng([config.seed, 0, 0])
             sample = augment(photos.images[:32], config.augment, rng)
-            history.add_image("augmented training photos", plots.image_grid(sample), 0)
+            history.add_image("augmented training photos", sheets.image_grid(sample), 0)
             history.add_graph(state.model, summary.input_shape)
         try:
             _train_epochs(state, photos, lists.get("val"), history, run, digest)
+            return processes.first(lambda: write_results(run, state, history, lists, digest, device, summary))
         finally:
             history.close()
-        return processes.first(
-            lambda: write_results(run, state, history.epochs, lists, digest, device, summary)
-        )
 
 
 def _train_epochs(
@@ -211,11 +216,12 @@ def _train_epochs(
     done = progress.epoch * an_epoch + progress.seen
     bar = tqdm(total=config.epochs * an_epoch, initial=done, unit="photo", desc="training", leave=False,
                disable=history is None or not sys.stderr.isatty())  # fmt: skip
-    with bar, stop_signals(launched=processes.count > 1) as stop:
+    batches = training_batches(state, photos)
+    with bar, closing(batches), stop_signals(launched=processes.count > 1) as stop:
         while progress.epoch < config.epochs:
             began, seen_before = time.perf_counter(), progress.seen
             try:
-                train_epoch(state, photos, stop, bar)
+                train_epoch(state, batches, steps, stop, bar)
                 refuse_ruined_weights(state)
                 trained = time.perf_counter() - began
                 seen = progress.seen
@@ -238,27 +244,15 @@ def _train_epochs(
             processes.wait()
             stop_signal = processes.largest(stop.signal or 0)
             if stop_signal and progress.epoch < config.epochs:
-                _leave(stop_signal, run, progress)
+                log.info("%s", stopped(stop_signal, run, progress))
+                if stop_signal == signal.SIGINT:
+                    raise KeyboardInterrupt
+                raise SystemExit(128 + stop_signal)
 
 
 def _last_good(run: Path) -> str:
     saved = [str(run / file) for file in (LAST, PREVIOUS) if (run / file).exists()]
     return f"the last good checkpoint is {saved[0]}" if saved else "no checkpoint was saved yet"
-
-
-def _leave(signal_number: int, run: Path, progress: Progress) -> None:
-    """Say how to continue, and end as the signal asked."""
-    log.info(
-        "stopped by %s after epoch %d, step %d; everything is saved. Continue with:\n"
-        "  python -m paddle_wrn.train --resume --output %s",
-        signal.Signals(signal_number).name,
-        progress.epoch,
-        progress.step,
-        shlex.quote(str(run)),
-    )
-    if signal_number == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise SystemExit(128 + signal_number)
 
 
 @command
@@ -275,8 +269,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument(
         "--again", action="store_true", help="train anew; the run in the output folder is moved aside"
     )
+    options.add_argument(
+        "--device-report", action="store_true", help="print what would compute, with which settings, and end"
+    )
     add_network_option(options)
     known, rest = options.parse_known_args(argv)
+    if known.device_report:
+        print(device_report(load_config(known.config, parse_settings(rest)).device))
+        return 0
     train(
         known.config,
         data=known.data,

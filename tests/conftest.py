@@ -1,6 +1,6 @@
 """What several tests share: a folder of drawn photos, lists of them, and a way to run a command."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,3 +95,22 @@ def run_main(capsys: pytest.CaptureFixture[str]) -> RunMain:
         return Outcome(code, out, err)
 
     return run
+
+
+@pytest.fixture
+def font_settings() -> Iterator[None]:
+    """Put matplotlib's fonts back after a test."""
+    from matplotlib import rcParams
+
+    before = rcParams["font.family"]
+    yield
+    rcParams["font.family"] = before
+
+
+@pytest.fixture(params=[None, "DejaVu Sans"])
+def any_font(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, font_settings: None
+) -> str | None:
+    """Pretend that a Chinese font is missing, or there."""
+    monkeypatch.setattr("paddle_wrn.plots.cjk_font", lambda: request.param)
+    return request.param

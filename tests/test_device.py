@@ -138,6 +138,7 @@ def test_all_cores_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "_is_amd", lambda: True)
     chosen = {"OMP_NUM_THREADS": "1", "FLAGS_paddle_num_threads": "3", "MKL_DEBUG_CPU_TYPE": "4"}
+    chosen["GLOG_minloglevel"] = "0"
     environment = dict(chosen)
     prepare_environment(environment)
     assert environment == chosen

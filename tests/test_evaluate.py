@@ -11,9 +11,10 @@ from conftest import RunMain
 from numpy.typing import NDArray
 from PIL import Image
 
-from paddle_wrn import inference, plots
+from paddle_wrn import inference, plots, sheets
+from paddle_wrn.calibration import Calibration, describe_calibration
 from paddle_wrn.evaluate import evaluate, main
-from paddle_wrn.inference import load_classifier
+from paddle_wrn.inference import load_classifier, store_calibration
 from paddle_wrn.lists import read_data_folder
 from paddle_wrn.train import train
 
@@ -86,6 +87,7 @@ def test_a_remainder_batch_counts_like_the_others(run: Path, monkeypatch: pytest
     monkeypatch.setattr(inference, "BATCH_SIZE", 7)
     parts = evaluate(run, split="train")
     assert parts.pop("loss") == pytest.approx(whole.pop("loss"), rel=1e-5)
+    assert parts.pop("calibration")["ece"] == pytest.approx(whole.pop("calibration")["ece"], rel=1e-4)
     assert parts == whole
 
 
@@ -95,11 +97,14 @@ def test_command_prints_a_table_and_writes_it_down(run: Path, run_main: RunMain)
     stored = json.loads((run / "evaluation" / "val.json").read_text("utf-8"))
     assert f"accuracy {stored['accuracy']:.3f} ({stored['correct']} of 6 right" in outcome.out
     assert "top-2 accuracy" in outcome.out
+    for line in describe_calibration(stored):
+        assert line in outcome.out.splitlines()
     for name in ("Blue Disc (蓝圆)", "Green", "红 三角 (Red Triangle)"):
         assert any(line.endswith(f"  {name}") for line in outcome.out.splitlines())
     written = {file.name: file for file in (run / "evaluation").iterdir()}
-    assert written.keys() == {"val.json", "val_confusion.png", "val_photos.png"}
-    for name in ("val_confusion.png", "val_photos.png"):
+    pictures = {"val_confusion.png", "val_photos.png", "val_reliability.png"}
+    assert written.keys() == {"val.json"} | pictures
+    for name in pictures:
         with Image.open(written[name]) as picture:
             assert picture.format == "PNG"
             picture.load()
@@ -117,12 +122,12 @@ def sheet_of(
     logits: NDArray[np.float32], run: Path, list_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Sheet:
     """Return the sheet that is drawn of a list when the network says `logits`."""
-    sheets: list[Sheet] = []
+    drawn: list[Sheet] = []
     monkeypatch.setattr(inference.Classifier, "logits", lambda *_: logits)
-    monkeypatch.setattr(plots, "photo_sheet", lambda *given: sheets.append(Sheet(*given)))
-    monkeypatch.setattr(plots, "cjk_font", lambda: "SimHei")
+    monkeypatch.setattr(sheets, "photo_sheet", lambda *given: drawn.append(Sheet(*given)))
+    monkeypatch.setattr(plots, "can_draw", lambda text: True)
     evaluate(run, list_file=list_file)
-    (sheet,) = sheets
+    (sheet,) = drawn
     return sheet
 
 
@@ -141,11 +146,15 @@ def test_the_photos_drawn_are_confident_errors_then_doubtful_right_answers(
     predicted = [0, 1, 1, 2, 2, 0]
     confidence = [0.9, 0.5, 0.4, 0.8, 0.6, 0.5]
 
-    sheet = sheet_of(logits_for(predicted, confidence), run, data_folder / "val.txt", monkeypatch)
+    store_calibration(run, Calibration(temperature=0.5, threshold=0.55, photos=40))
+
+    logits = logits_for(predicted, confidence) / 2
+    sheet = sheet_of(logits, run, data_folder / "val.txt", monkeypatch)
 
     assert sheet.captions == [
-        *("Red Triangle 80%\nis Green", "Green 50%\nis 蓝圆", "蓝圆 50%\nis Red Triangle"),
-        *("Green 40%\n", "Red Triangle 60%\n", "蓝圆 90%\n"),
+        "Red Triangle 80%\nis Green",
+        *("Green 50%\nis 蓝圆\nnot sure", "蓝圆 50%\nis Red Triangle\nnot sure"),
+        *("Green 40%\nnot sure", "Red Triangle 60%", "蓝圆 90%"),
     ]
     assert sheet.wrong == [True] * 3 + [False] * 3
     paths = read_data_folder(data_folder).split("val").paths
@@ -164,6 +173,7 @@ def test_no_more_than_24_photos_are_drawn(
     confidence = np.random.default_rng(0).permutation(np.linspace(0.4, 0.95, 36))
     predicted = [1] * wrong + [0] * (36 - wrong)
 
+    store_calibration(run, Calibration())
     sheet = sheet_of(logits_for(predicted, confidence.tolist()), run, tmp_path / "all.txt", monkeypatch)
 
     shown_wrong = min(wrong, 24)
@@ -181,7 +191,7 @@ def test_any_list_can_be_scored(run: Path, data_folder: Path, photo_folder: Path
     scores = evaluate(run, list_file=tmp_path / "绿.txt")
     assert scores["images"] == scores["per_class"][1]["images"] == 12
     written = {file.name for file in (run / "evaluation").iterdir()}
-    assert written == {"绿.json", "绿_confusion.png", "绿_photos.png"}
+    assert written == {"绿.json", "绿_confusion.png", "绿_photos.png", "绿_reliability.png"}
     assert evaluate(run, list_file=data_folder / "val.txt") == evaluate(run, split="val")
 
 

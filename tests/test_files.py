@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from paddle_wrn import files
-from paddle_wrn.files import write_atomically, write_text
+from paddle_wrn.errors import UserError
+from paddle_wrn.files import new_folder, write_atomically, write_text
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
@@ -43,3 +44,49 @@ def test_text_is_utf_8_with_unix_line_ends(tmp_path: Path) -> None:
     write_text(tmp_path / "classes.txt", "蕉林莺\nCockatoo\n")
 
     assert (tmp_path / "classes.txt").read_bytes() == "蕉林莺\nCockatoo\n".encode()
+
+
+def test_a_new_folder_appears_when_it_is_filled(tmp_path: Path) -> None:
+    place = tmp_path / "a" / "b"
+    with new_folder(place) as folder:
+        (folder / "file").touch()
+        assert not (tmp_path / "a").exists()
+    assert [path.name for path in place.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    assert place.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_new_folder_that_fails_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+    def fill() -> None:
+        with new_folder(tmp_path / "a" / "b") as folder:
+            (folder / "file").touch()
+            raise error
+
+    with pytest.raises(type(error)):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_where_no_new_folder_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for name, words in (
+        ("file", "exists already"),
+        ("link", "exists already"),
+        ("file/a", r"/file \(not a directory\)"),
+    ):
+        with pytest.raises(UserError, match=words), new_folder(tmp_path / name):
+            pass
+
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(files.tempfile, "TemporaryDirectory", refuse)
+    with (
+        pytest.raises(UserError, match=f"no permission to write into {tmp_path}"),
+        new_folder(tmp_path / "a"),
+    ):
+        pass

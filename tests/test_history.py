@@ -1,5 +1,6 @@
 """Tests of what a run remembers of its epochs."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import paddle
 import pytest
 from paddle import nn
+from PIL import Image
 from visualdl import LogReader
 from visualdl.reader.graph_reader import GraphReader
 
@@ -103,6 +105,20 @@ def test_scalars_pictures_and_histograms_reach_visualdl(tmp_path: Path) -> None:
     assert [record.id for record in reader.get_data("scalar", "accuracy/val")] == [1]
     assert tags["image"] == ["photos"]
     assert tags["histogram"] == ["fc.weight"]
+
+
+def test_a_picture_is_shown_under_the_name_of_its_file(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    Image.fromarray(drawn).convert("RGBA").save(tmp_path / "confusion_matrix.png")
+    history = History(tmp_path, 0)
+    history.add_picture(tmp_path / "confusion_matrix.png", 4)
+    history.close()
+
+    (file,) = (tmp_path / "visualdl").iterdir()
+    (record,) = LogReader(file_path=str(file)).get_data("image", "confusion matrix")
+    assert record.id == 4
+    with Image.open(io.BytesIO(record.image.encoded_image_string)) as shown:
+        np.testing.assert_array_equal(np.asarray(shown), drawn)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -1,17 +1,14 @@
 """Tests of a network with its contract: what it answers of photos and of their mirror images."""
 
-from dataclasses import replace
-
 import numpy as np
 import paddle
 import pytest
 from numpy.typing import NDArray
 
-from paddle_wrn import inference, static_inference
+from paddle_wrn import inference
 from paddle_wrn.inference import Classifier
 from paddle_wrn.models import create_model
 from paddle_wrn.preprocessing import Preprocessing
-from paddle_wrn.static_inference import Compiler
 
 Pixels = NDArray[np.uint8]
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), np.uint8)
@@ -96,39 +93,7 @@ def test_the_network_stays_in_its_mode_and_unchanged(classifier: Classifier, tra
         np.testing.assert_array_equal(value.numpy(), before[name])
 
 
-@both_ways
-def test_many_photos_get_the_same_answers_from_the_compiled_network(
-    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(static_inference, "BREAK_EVEN", len(IMAGES))
-    compiler = Compiler(classifier.model, 16)
-    expected = classifier.logits(IMAGES)
-    monkeypatch.setattr(Classifier, "_forward", None)  # would fail
-
-    found = replace(classifier, compiler=compiler).logits(IMAGES)
-
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
-
-
-@both_ways
-@pytest.mark.parametrize("training", [True, False])
-def test_compiling_leaves_the_mode_and_the_network_as_they_are(
-    classifier: Classifier, training: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(static_inference, "BREAK_EVEN", len(IMAGES))
-    expected = classifier.logits(IMAGES)
-    (classifier.model.train if training else classifier.model.eval)()
-
-    replace(classifier, compiler=Compiler(classifier.model, 16)).logits(IMAGES)
-
-    assert classifier.model.training == training
-    np.testing.assert_array_equal(classifier.logits(IMAGES), expected)
-
-
-def test_without_a_compiler_changed_weights_count_at_once(
-    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(static_inference, "BREAK_EVEN", 1)
+def test_changed_weights_count_at_once(classifier: Classifier) -> None:
     before = classifier.logits(IMAGES)
     classifier.model.fc.bias.set_value(classifier.model.fc.bias + 1)
 

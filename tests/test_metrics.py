@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from scipy import special
 from sklearn import metrics as sklearn_metrics
 
-from paddle_wrn.metrics import accuracy, cross_entropy, describe, score, softmax, wilson_interval
+from paddle_wrn.metrics import (
+    accuracy,
+    cross_entropy,
+    describe,
+    precision_recall,
+    score,
+    softmax,
+    wilson_interval,
+)
 from paddle_wrn.preprocessing import Preprocessing
 
 
@@ -149,3 +157,20 @@ def test_an_accuracy_is_told_in_one_line_with_its_doubt() -> None:
     text = describe({"accuracy": 28 / 30, "correct": 28, "images": 30, "interval_95": [0.7868, 0.9815]})
 
     assert text == "0.933 (28 of 30 right; the true rate is likely between 0.787 and 0.982)"
+
+
+def test_precision_and_recall_of_a_class_as_counted_by_hand() -> None:
+    first = [0.9, 0.8, 0.7, 0.4, 0.3]
+    probabilities = np.array([first, [1 - p for p in first], [0.0] * 5]).T
+    labels = np.array([0, 1, 0, 1, 0])
+    one, other, none = precision_recall(probabilities, labels)
+    assert one is not None
+    assert other is not None
+    assert none is None  # no photos of it
+    found = dict(zip(one["recall"].round(6), one["precision"], strict=True))  # the last of equal recalls
+    assert found[round(1 / 3, 6)] == pytest.approx(1 / 2)  # two named, of which one
+    assert found[1.0] == pytest.approx(3 / 5)
+    assert list(one["recall"]) == sorted(one["recall"])
+    assert list(other["precision"])[-1] == pytest.approx(2 / 4)  # and not 2 / 5, with one that is left
+    assert one["average_precision"] == pytest.approx((1 / 1 + 2 / 3 + 3 / 5) / 3)
+    assert other["average_precision"] == pytest.approx((1 / 2 + 2 / 4) / 2)

@@ -1,38 +1,29 @@
 """Tests of the figures: what they show, not only that they are there."""
 
-from collections.abc import Iterator
+import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib import rcParams
+from matplotlib import font_manager, rcParams
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from paddle_wrn import plots
+from paddle_wrn import plots, sheets
 from paddle_wrn.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("font_settings")
+
+ROOT = Path(__file__).parents[1]
 
 HISTORY = [
     {"epoch": n, "train_loss": 2 / n, "val_loss": 3 / n, "train_acc": n / 10, "val_acc": n / 20}
     for n in (1, 2, 3, 4)
 ]
 WITHOUT_VAL = [epoch | {"val_loss": None, "val_acc": None} for epoch in HISTORY]
-
-
-@pytest.fixture(autouse=True)
-def font_settings() -> Iterator[None]:
-    """Put matplotlib's fonts back after each test."""
-    before = rcParams["font.family"]
-    yield
-    rcParams["font.family"] = before
-
-
-@pytest.fixture(params=[None, "DejaVu Sans"])
-def any_font(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str | None:
-    """Pretend that a Chinese font is missing, or there."""
-    monkeypatch.setattr(plots, "cjk_font", lambda: request.param)
-    return request.param
 
 
 def lines(axes: Any) -> dict[str, list[tuple[float, float]]]:
@@ -122,23 +113,24 @@ def test_numbers_are_left_out_where_they_would_not_fit(tmp_path: Path, classes: 
 
 
 @pytest.mark.parametrize(
-    ("classes", "display_names", "font", "expected"),
+    ("classes", "display_names", "letters", "expected"),
     [
-        (["Bananaquit", "Cockatoo"], ["蕉林莺", "Cockatoo"], None, ["Bananaquit", "Cockatoo"]),
-        (["Bananaquit", "Cockatoo"], ["蕉林莺", "Cockatoo"], "SimHei", ["蕉林莺", "Cockatoo"]),
-        (["Bananaquit", "Cockatoo"], ["Banana bird", "Cockatoo"], None, ["Banana bird", "Cockatoo"]),
-        (["蕉林莺", "Cockatoo"], ["Banana bird", "Cockatoo"], None, ["Banana bird", "Cockatoo"]),
-        (["Cockatoo", "蕉林莺"], ["Cockatoo", "蕉林莺"], None, ["Cockatoo", "class 1"]),
+        (["Bananaquit", "Cockatoo"], ["蕉林莺", "葵花鹦鹉"], "", ["Bananaquit", "Cockatoo"]),
+        (["Bananaquit", "Cockatoo"], ["蕉林莺", "葵花鹦鹉"], "蕉林莺葵花鹦鹉", ["蕉林莺", "葵花鹦鹉"]),
+        (["Bananaquit", "Cockatoo"], ["蕉林莺", "葵花鹦鹉"], "蕉林莺葵花", ["蕉林莺", "Cockatoo"]),
+        (["Bananaquit", "Cockatoo"], ["Banana bird", "Cockatoo"], "", ["Banana bird", "Cockatoo"]),
+        (["蕉林莺", "Cockatoo"], ["Banana bird", "Cockatoo"], "", ["Banana bird", "Cockatoo"]),
+        (["Cockatoo", "蕉林莺"], ["Cockatoo", "蕉林莺"], "", ["Cockatoo", "class 1"]),
     ],
 )
 def test_chinese_names_are_shown_where_a_font_has_them_and_boxes_never(
     monkeypatch: pytest.MonkeyPatch,
     classes: list[str],
     display_names: list[str],
-    font: str | None,
+    letters: str,
     expected: list[str],
 ) -> None:
-    monkeypatch.setattr(plots, "cjk_font", lambda: font)
+    monkeypatch.setattr(plots, "_letters", lambda: frozenset(map(ord, letters)))
 
     assert plots.labels_for(classes, display_names) == expected
 
@@ -157,19 +149,57 @@ def test_a_chinese_font_is_used_behind_the_usual_one(monkeypatch: pytest.MonkeyP
         (["DejaVu Sans"], None),
         (["SimHei", "DejaVu Sans", "Noto Sans CJK SC"], "Noto Sans CJK SC"),
         (["SimHei"], "SimHei"),
+        (["Noto Sans CJK JP", "SimHei"], "SimHei"),
+        (["Noto Sans CJK JP"], "Noto Sans CJK JP"),
     ],
 )
 def test_the_chinese_font_is_one_that_is_installed(
     monkeypatch: pytest.MonkeyPatch, installed: list[str], found: str | None
 ) -> None:
     fonts = [type("Font", (), {"name": name}) for name in installed]
-    monkeypatch.setattr(plots.font_manager.fontManager, "ttflist", fonts)
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)
+    monkeypatch.setattr(plots, "_FONT_PACKAGE", "no_such_package")
 
     assert plots.cjk_font.__wrapped__() == found
 
 
-def photos(count: int) -> plots.Images:
-    return np.stack([np.full((5, 5, 3), value, np.uint8) for value in range(count)])
+BIRDS = ("鸳鸯", "雪鸮", "北极海鹦", "厚嘴巨嘴鸟", "林鸳鸯", "小䴙䴘", "黑脸琵鹭", "戴胜（雄）")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("zhplot") is None, reason="the extra `fonts` is not installed")
+def test_the_extra_has_the_letters_of_chinese_birds_and_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", list(font_manager.fontManager.ttflist))
+    monkeypatch.setattr(plots, "_CJK_FONTS", ("Noto Sans SC",))
+
+    assert plots.cjk_font.__wrapped__() == "Noto Sans SC"
+
+    charmap = font_manager.get_font(font_manager.findfont("Noto Sans SC")).get_charmap()
+    assert {ord(letter) for name in BIRDS for letter in name} <= charmap.keys()
+    assert "zhplot" not in sys.modules
+
+
+def test_letters_that_no_font_has_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots, "cjk_font", lambda: None)
+    monkeypatch.setattr(plots, "_letters", plots._letters.__wrapped__)
+
+    assert [plots.can_draw(name) for name in ("egret", "Weißkopfseeadler", "白鹭", "🐦")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_matplotlib_is_imported_when_something_is_drawn() -> None:
+    code = (
+        "import sys, paddle_wrn.train, paddle_wrn.predict, paddle_wrn.split_data\n"
+        "print(sorted({'matplotlib', 'sklearn', 'scipy', 'visualdl'} & set(sys.modules)))\n"
+        "import paddle_wrn.plots as plots\n"
+        "plots.new_figure(1, 1)\n"
+        "print('matplotlib' in sys.modules, 'matplotlib.pyplot' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "True False"]
 
 
 @pytest.mark.usefixtures("any_font")
@@ -177,46 +207,9 @@ def test_dollar_signs_in_names_are_no_mathematics(tmp_path: Path) -> None:
     names = ["a$_$b", "$c"]
     plots.save(plots.confusion([[1, 0], [0, 1]], names, "$_$"), tmp_path / "confusion.png")
     photos = np.zeros((2, 4, 4, 3), np.uint8)
-    plots.save(plots.photo_sheet(photos, names, [True, False]), tmp_path / "sheet.png")
+    plots.save(sheets.photo_sheet(photos, names, [True, False]), tmp_path / "sheet.png")
     assert (tmp_path / "confusion.png").stat().st_size > 0
     assert (tmp_path / "sheet.png").stat().st_size > 0
-
-
-def test_a_sheet_shows_each_photo_with_its_caption() -> None:
-    captions = ["Green 99%\nis Blue Disc", "Green 41%\n", "Blue Disc 52%\n"]
-
-    figure = plots.photo_sheet(photos(3), captions, [True, False, False], columns=2)
-
-    first, second, third, empty = figure.axes
-    for value, (axes, caption) in enumerate(zip((first, second, third), captions, strict=True)):
-        np.testing.assert_array_equal(axes.images[0].get_array(), photos(3)[value])
-        assert axes.get_title() == caption
-    colours = [to_hex(axes.title.get_color()).upper() for axes in (first, second, third)]
-    assert colours == [plots.ORANGE, "#000000", "#000000"]
-    assert (list(empty.images), empty.get_title()) == ([], "")
-    assert not any(axes.axison for axes in figure.axes)  # nobody needs pixel numbers
-
-
-@pytest.mark.parametrize(("count", "rows"), [(1, 1), (5, 1), (6, 1), (7, 2), (24, 4)])
-def test_a_sheet_of_any_number_of_photos_is_as_wide_and_as_high_as_it_needs(count: int, rows: int) -> None:
-    figure = plots.photo_sheet(photos(count), ["a\n"] * count, [False] * count)
-
-    assert len([axes for axes in figure.axes if axes.images]) == count
-    assert len(plots.photo_sheet(photos(count), ["a"] * count, [True] * count, columns=1).axes) == count
-    assert tuple(figure.get_size_inches()) == pytest.approx((9.6, 2.05 * rows))
-
-
-@pytest.mark.parametrize("count", [1, 7])
-def test_a_sheet_is_a_picture(count: int, tmp_path: Path) -> None:
-    figure = plots.photo_sheet(photos(count) + 100, ["蕉林莺 50%\nis Cockatoo"] * count, [True] * count)
-
-    plots.save(figure, tmp_path / "photos.png")
-
-    with Image.open(tmp_path / "photos.png") as picture:
-        assert picture.width == 1382  # 9.6 inches at 144 dpi
-        drawn = np.asarray(picture.convert("RGB"))
-    grey = (drawn == drawn[..., :1]).all(2) & (drawn[..., 0] >= 100) & (drawn[..., 0] < 107)
-    assert grey.mean() > 0.4 * count / (6 * -(-count // 6))
 
 
 def test_a_picture_is_written_the_same_each_time(tmp_path: Path) -> None:
@@ -227,75 +220,6 @@ def test_a_picture_is_written_the_same_each_time(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (1382, 518))  # 9.6 x 3.6 inches at 144 dpi
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 10
-
-
-def bars(*names: str) -> list[tuple[str, float]]:
-    return [(name, 0.5**place) for place, name in enumerate(names, start=1)]
-
-
-def shown_bars(axes: Any) -> list[tuple[str, float]]:
-    """Return (name, length) of the coloured bars, from above; the pale ones behind them are full."""
-    lengths = {round(bar.get_y() + bar.get_height() / 2): bar.get_width() for bar in axes.patches[1::2]}
-    names = {text.get_position()[1]: text.get_text() for text in axes.texts[::2]}
-    return [(names[place], lengths[place]) for place in sorted(names)]
-
-
-@pytest.mark.parametrize("count", [1, 2, 5, 24])
-def test_predictions_are_titled_and_have_bars(count: int) -> None:
-    images = [np.full((4 + place, 9, 3), place, np.uint8) for place in range(count)]
-    said = [bars("Cockatoo", "Green", f"number {place}") for place in range(count)]
-
-    figure = plots.prediction_sheet(images, said)
-
-    pictures = [axes for axes in figure.axes if axes.images]
-    charts = [axes for axes in figure.axes if axes.patches]
-    assert len(pictures) == len(charts) == count
-    for place, (picture, chart) in enumerate(zip(pictures, charts, strict=True)):
-        np.testing.assert_array_equal(picture.images[0].get_array(), images[place])
-        assert picture.get_title() == "Cockatoo 50.0%"
-        assert shown_bars(chart) == said[place]
-        assert [text.get_text() for text in chart.texts[1::2]] == ["50.0%", "25.0%", "12.5%"]
-        assert chart.get_ylim()[0] > 2.4  # the first bar is above
-        assert chart.get_ylim()[1] < -0.4
-    assert figure.get_supxlabel() == ""
-    assert not any(axes.axison for axes in figure.axes)
-
-
-def test_a_note_stands_below_the_predictions() -> None:
-    figure = plots.prediction_sheet(list(photos(2)), [bars("a")] * 2, "the first 2 of 3 photos")
-
-    assert figure.get_supxlabel() == "the first 2 of 3 photos"
-
-
-@pytest.mark.usefixtures("any_font")
-@pytest.mark.parametrize(("count", "size"), [(1, (1209, 662)), (3, (1123, 446)), (5, (1497, 892))])
-def test_predictions_are_a_picture(count: int, size: tuple[int, int], tmp_path: Path) -> None:
-    said = [bars("$a long name that does not end here$", "蕉林莺", "c")] * count
-    figure = plots.prediction_sheet(list(photos(count)), said, "note")
-
-    plots.save(figure, tmp_path / "sheet.png")
-
-    assert figure.axes[0].get_title() == "$a long name that does no… 50.0%"
-    with Image.open(tmp_path / "sheet.png") as picture:
-        assert picture.size == size
-
-
-def test_rows_of_photos_have_labels_on_their_left(tmp_path: Path) -> None:
-    rows = [photos(3), np.full((3, 8, 8, 3), 200, np.uint8)]
-
-    figure = plots.photo_rows(rows, ["as read", "$augmented$"])
-
-    grid = np.array(figure.axes).reshape(2, 3)
-    assert [[axes.get_ylabel() for axes in row] for row in grid] == [
-        ["as read", "", ""],
-        ["$augmented$", "", ""],
-    ]
-    for axes, image in zip(grid.flat, [*rows[0], *rows[1]], strict=True):
-        np.testing.assert_array_equal(axes.images[0].get_array(), image)
-        assert axes.get_xticks().size == axes.get_yticks().size == 0
-    plots.save(figure, tmp_path / "rows.png")
-    with Image.open(tmp_path / "rows.png") as picture:
-        assert picture.size == (705, 446)
 
 
 def test_a_failed_save_leaves_the_old_picture_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,16 +267,54 @@ def test_a_folder_that_may_not_be_written_to_is_refused(
         plots.make_place(tmp_path / "a.png")
 
 
-def test_a_grid_lays_pictures_out_row_by_row_on_white() -> None:
-    images = np.stack([np.full((3, 3, 3), value, np.uint8) for value in (10, 20, 30, 40, 50)])
-
-    grid = plots.image_grid(images, columns=2, gap=1)
-
-    assert grid.shape == (3 * 4 + 1, 2 * 4 + 1, 3)
-    assert grid.dtype == np.uint8
-    assert grid[2::4, 2::4, 0].tolist() == [[10, 20], [30, 40], [50, 255]]
-    assert (grid == 255).all(2).sum() == 13 * 9 - 5 * 9
+def part(low: float, count: int, confidence: float, accuracy: float) -> dict[str, Any]:
+    interval = [max(accuracy - 0.1, 0), min(accuracy + 0.1, 1)]
+    return {"low": low, "high": low + 0.1, "count": count, "confidence": confidence, "accuracy": accuracy,
+            "interval_95": interval}  # fmt: skip
 
 
-def test_few_pictures_take_one_row() -> None:
-    assert plots.image_grid(np.zeros((3, 4, 4, 3), np.uint8), columns=8, gap=2).shape == (8, 20, 3)
+def test_a_reliability_diagram_shows_probabilities_against_shares_and_how_many_there_are() -> None:
+    before, after = [part(0.6, 3, 0.62, 1), part(0.7, 5, 0.77, 0.8)], [part(0.9, 8, 0.93, 0.875)]
+
+    figure = plots.reliability_diagram(before, after, "8 test photos", 0.7)
+
+    shares, counts = figure.axes
+    drawn = lines(shares)
+    assert drawn["without temperature"] == [(0.62, 1), (0.77, 0.8)]
+    assert drawn["calibrated"] == [(0.93, 0.875)]
+    assert [bar.get_height() for bar in counts.patches] == [3, 5, 8]
+    intervals = [list(line.get_ydata()) for line in shares.lines if line.get_label().startswith("_")]
+    assert [0.9, 1] in intervals
+    assert (0.7, "not sure ") in [(text.get_position()[0], text.get_text()) for text in shares.texts]
+    assert figure.get_suptitle() == "8 test photos"
+
+
+@pytest.mark.parametrize("threshold", [0.0, 2.0])
+def test_a_reliability_diagram_without_calibration_or_threshold(threshold: float, tmp_path: Path) -> None:
+    figure = plots.reliability_diagram([part(0.9, 1, 1.0, 0)], None, "1 test photo", threshold)
+
+    assert "calibrated" not in lines(figure.axes[0])
+    assert not figure.axes[0].texts
+    plots.save(figure, tmp_path / "reliability.png")
+    with Image.open(tmp_path / "reliability.png") as picture:
+        assert picture.size == (720, 806)
+
+
+def curve(average: float) -> dict[str, Any]:
+    return {"recall": [0, 0.5, 1], "precision": [1, 0.8, average], "average_precision": average}
+
+
+@pytest.mark.usefixtures("any_font")
+def test_precision_and_recall_name_the_worst_classes_first() -> None:
+    (axes,) = plots.precision_recall([curve(0.9), None, curve(0.5)], NAMES, "11 test photos").axes
+    assert [text.get_text() for text in axes.texts] == ["Black Skimmer 0.50", "Cockatoo 0.90"]
+    assert [list(line.get_ydata())[-1] for line in axes.lines] == [0.5, 0.9]
+    assert axes.get_title() == "11 test photos"
+
+
+def test_of_many_classes_only_the_worst_are_named() -> None:
+    curves = [curve(number / 20) for number in range(20)]
+    (axes,) = plots.precision_recall(curves, [f"_{number}" for number in range(20)], "").axes
+    assert len(axes.lines) == 20
+    assert [text.get_text().split()[0] for text in axes.texts] == [f"_{number}" for number in range(7)]
+    assert {line.get_color() for line in axes.lines[7:]} == {plots.GREY}

@@ -12,10 +12,11 @@ from conftest import RunMain
 from PIL import Image
 
 from paddle_wrn import inference, plots
+from paddle_wrn import sheets as sheets_module
+from paddle_wrn.calibration import Calibration
 from paddle_wrn.checkpoint import load_checkpoint, save_checkpoint
 from paddle_wrn.errors import ImageError, UserError
-from paddle_wrn.inference import load_classifier
-from paddle_wrn.metrics import softmax
+from paddle_wrn.inference import load_classifier, store_calibration
 from paddle_wrn.predict import Prediction, _drawn, find_photos, main, predict
 from paddle_wrn.train import train
 
@@ -36,6 +37,7 @@ def run(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run, moved from where it was trained; tests only read it."""
     folder = tmp_path_factory.mktemp("predict")
     train(data=data_folder, output=folder / "run", settings=TINY)
+    store_calibration(folder / "run", Calibration(temperature=0.7, photos=6))  # every answer is sure
     return (folder / "run").rename(folder / "elsewhere")
 
 
@@ -47,7 +49,7 @@ def photo(photo_folder: Path) -> Path:
 def probabilities(run: Path, photo: Path) -> list[float]:
     """Return what the network says of one photo, class by class."""
     classifier = load_classifier(run)
-    return softmax(classifier.logits(classifier.preprocessing.load(photo)[None]))[0].tolist()
+    return classifier.probabilities(classifier.preprocessing.load(photo)[None])[0].tolist()
 
 
 def test_text_names_path_species_and_probability(run: Path, photo: Path, run_main: RunMain) -> None:
@@ -81,6 +83,7 @@ def test_json_is_one_object_a_line(run: Path, photo_folder: Path, run_main: RunM
             "label": first,
             "class": CLASSES[first],
             "probability": pytest.approx(expected[first], rel=1e-4),
+            "sure": True,
             "top": [
                 {"class": CLASSES[label], "probability": pytest.approx(expected[label], rel=1e-4)}
                 for label in (first, second)
@@ -127,13 +130,14 @@ def test_all_and_top_k_exclude_each_other(run: Path, photo: Path, run_main: RunM
 def sheets(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Return what is drawn: photos, bars and note of each sheet."""
     drawn: list[Any] = []
-    real = plots.prediction_sheet
+    real = sheets_module.prediction_sheet
 
-    def prediction_sheet(images: Any, bars: Any, note: str) -> Any:
+    def prediction_sheet(images: Any, bars: Any, note: str, sure: Any) -> Any:
         drawn.append((images, bars, note))
-        return real(images[:2], bars[:2], note)  # all would take seconds
+        assert len(sure) == len(images)
+        return real(images[:2], bars[:2], note, sure[:2])  # all would take seconds
 
-    monkeypatch.setattr(plots, "prediction_sheet", prediction_sheet)
+    monkeypatch.setattr(sheets_module, "prediction_sheet", prediction_sheet)
     return drawn
 
 

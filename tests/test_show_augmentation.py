@@ -9,7 +9,7 @@ from conftest import RunMain
 from PIL import Image
 
 from data_tools.show_augmentation import main, show_augmentation
-from paddle_wrn import plots
+from paddle_wrn import sheets
 from paddle_wrn.config import load_config
 from paddle_wrn.data import load_photos
 from paddle_wrn.lists import read_data_folder
@@ -23,13 +23,13 @@ FLIPS = load_config(
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Return the rows and labels of each picture."""
     calls: list[Any] = []
-    real = plots.photo_rows
+    real = sheets.photo_rows
 
     def photo_rows(*given: Any) -> Any:
         calls.append(given)
         return real(*given)
 
-    monkeypatch.setattr(plots, "photo_rows", photo_rows)
+    monkeypatch.setattr(sheets, "photo_rows", photo_rows)
     return calls
 
 

@@ -23,7 +23,6 @@ from paddle_wrn.data import load_photos, measure_mean_std
 from paddle_wrn.errors import UserError
 from paddle_wrn.inference import load_classifier
 from paddle_wrn.lists import read_classes, read_data_folder
-from paddle_wrn.metrics import softmax
 from paddle_wrn.models import create_model
 from paddle_wrn.optimization import learning_rate
 from paddle_wrn.preprocessing import Preprocessing
@@ -155,7 +154,7 @@ def test_metrics_name_the_kept_epoch_and_the_circumstances(run: Path) -> None:
     best = max(read_history(run), key=lambda epoch: (epoch["val_acc"], epoch["epoch"]))
     assert stored["kept_epoch"] == best["epoch"]
     assert stored["val"]["accuracy"] == best["val_acc"]
-    assert stored["val"]["loss"] == pytest.approx(best["val_loss"], rel=1e-5)
+    assert stored["val"]["calibration"]["loss_uncalibrated"] == pytest.approx(best["val_loss"], rel=1e-5)
     assert (stored["epochs"], stored["seed"], stored["parameters"]) == (3, 0, 77_395)
     assert stored["versions"]["paddle"] == paddle.__version__
 
@@ -168,16 +167,17 @@ def test_train_returns_what_metrics_json_holds(data_folder: Path, tmp_path: Path
 def test_test_predictions_are_what_the_kept_network_says(run: Path, data_folder: Path) -> None:
     with (run / "test_predictions.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == ["path", "class", "predicted", "probability"]
+    assert header == ["path", "class", "predicted", "probability", "sure"]
     listed = (data_folder / "test.txt").read_text("utf-8").splitlines()
     assert [row[0] for row in rows] == [line.rpartition(" ")[0] for line in listed]
     classifier = load_classifier(run)
     names = classifier.preprocessing.classes
     assert [row[1] for row in rows] == [names[int(line[-1])] for line in listed]
-    for path, _, predicted, probability in rows:
-        logits = classifier.logits(classifier.preprocessing.load(data_folder / path)[None])
-        assert predicted == names[logits.argmax()]
-        assert float(probability) == pytest.approx(softmax(logits).max(), abs=1e-5)
+    for path, _, predicted, probability, sure in rows:
+        said = classifier.probabilities(classifier.preprocessing.load(data_folder / path)[None])
+        assert predicted == names[said.argmax()]
+        assert float(probability) == pytest.approx(said.max(), abs=1e-5)
+        assert sure == ("yes" if classifier.calibration.sure(said)[0] else "no")
 
 
 def test_paths_of_test_predictions_begin_at_the_lists(
@@ -239,12 +239,12 @@ def test_log_introduces_and_tells_every_epoch(run: Path) -> None:
     for needed in ("device    cpu", "24 train, 6 val, 6 test photos, 3 classes", "77,395 parameters"):
         assert needed in log
     assert len(re.findall(r"epoch \d/3  lr ", log)) == 3
-    assert f"visualdl --logdir {run / 'visualdl'}" in log
+    assert f"python -m paddle_wrn.board {run}" in log
     assert "77,395 parameters" in (run / "model.txt").read_text("utf-8")
 
 
 def test_pictures_are_whole(run: Path) -> None:
-    for name in ("curves.png", "confusion_matrix.png"):
+    for name in ("curves.png", "confusion_matrix.png", "precision_recall.png", "reliability.png"):
         with Image.open(run / name) as picture:
             picture.load()
             assert min(picture.size) > 200
@@ -274,6 +274,9 @@ def test_visualdl_holds_a_grid_of_augmented_photos_and_histograms(run: Path) -> 
     reader = visualdl_reader(run)
     (grid,) = reader.get_data("image", "augmented training photos")
     assert len(grid.image.encoded_image_string) > 1000
+    kept = json.loads((run / "metrics.json").read_text("utf-8"))["kept_epoch"]
+    for name in ("confusion matrix", "precision recall", "reliability"):  # VisualDL draws none of them
+        assert [record.id for record in reader.get_data("image", name)] == [kept]
     histograms = reader.get_data("histogram", "conv1.weight")
     assert [record.id for record in histograms] == [1, 2, 3]
 
@@ -824,11 +827,12 @@ def test_weights_that_the_last_step_of_an_epoch_ruined_are_not_saved(
         (own_lists / "val.txt").unlink()
     step, steps = loop.train_step, []
 
-    def ruin(state: Any, *batch: Any) -> None:
-        step(state, *batch)
+    def ruin(state: Any, *batch: Any) -> bool:
+        stops = bool(step(state, *batch))
         steps.append(1)
         if len(steps) == 8:
             state.model.fc.bias.set_value(paddle.full([3], float("nan")))
+        return stops
 
     monkeypatch.setattr(loop, "train_step", ruin)
     run = tmp_path / "run"

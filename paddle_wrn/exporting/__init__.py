@@ -1,0 +1,1 @@
+"""What an exported folder is made of."""
