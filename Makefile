@@ -14,7 +14,7 @@ DEMO := runs/demo
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[cpu,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[cpu,dev,onnx]'
 	touch $@
 
 .venv-paddle26/.installed: setup.cfg pyproject.toml

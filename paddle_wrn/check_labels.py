@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from paddle_wrn.cli import add_network_option, command, parser
 from paddle_wrn.config import Config
 from paddle_wrn.data import load_photos
+from paddle_wrn.distributed import refuse_launcher
 from paddle_wrn.errors import UserError
 from paddle_wrn.files import write_text
 from paddle_wrn.inference import find_checkpoint, load_classifier
@@ -45,6 +46,7 @@ def check_labels(run: Path | str, *, data: Path | str | None = None) -> Judgemen
     Raises:
         UserError: no such run or lists, or too few photos of a class.
     """
+    refuse_launcher("check_labels")
     run = Path(run)
     find_checkpoint(run)
     config = stored_config(run) if run.is_dir() else None

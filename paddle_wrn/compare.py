@@ -19,6 +19,7 @@ from paddle_wrn.comparison import Entry, Run, refuse_other_photos
 from paddle_wrn.comparison_text import csv_text, report
 from paddle_wrn.config import Config, load_config, parse_settings
 from paddle_wrn.device import select_device
+from paddle_wrn.distributed import refuse_launcher
 from paddle_wrn.errors import UserError
 from paddle_wrn.files import write_text
 from paddle_wrn.lists import DataFolder
@@ -54,6 +55,7 @@ def compare(
         UserError: whatever is wrong with a configuration, the lists or a run folder; it is looked for
             before the first training begins.
     """
+    refuse_launcher("compare")
     if seeds < 1:
         raise UserError(f"--seeds: found {seeds}; 1 or more are needed")
     changes = dict(settings or {}) | ({} if data is None else {"data": str(data)})

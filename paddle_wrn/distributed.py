@@ -162,6 +162,13 @@ class Processes:
 ALONE = Processes()
 
 
+def refuse_launcher(command: str) -> None:
+    """Raise `UserError` if Paddle's launcher has started several processes of a command that needs one."""
+    count = os.environ.get("PADDLE_TRAINERS_NUM", "1")
+    if count != "1":
+        raise UserError(f"{command}: found {count} processes started by Paddle's launcher; run it without")
+
+
 def join_processes() -> Processes:
     """Meet the processes that Paddle's launcher has started; without it, return the only one.
 

@@ -18,8 +18,9 @@ import numpy as np
 import paddle
 import paddle.distributed as dist
 import pytest
+from conftest import RunMain
 
-from paddle_wrn import device
+from paddle_wrn import check_labels, compare, device
 from paddle_wrn.checkpoint import load_checkpoint
 from paddle_wrn.config import load_config
 from paddle_wrn.device import Device
@@ -459,6 +460,18 @@ def test_processes_on_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("PADDLE_LOCAL_SIZE", processes)
         found = [*found, device.available_cores()]
     assert found == [8, 8, 4, 2, 1, 8]
+
+
+@pytest.mark.parametrize(
+    ("main", "words"), [(compare.main, ("configs/smoke.yaml",)), (check_labels.main, ("runs/any",))]
+)
+def test_commands_of_several_trainings_want_one_process(
+    main: Callable[..., int], words: tuple[str, ...], run_main: RunMain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PADDLE_TRAINERS_NUM", "2")
+    outcome = run_main(main, *words)
+    assert outcome.code == 2
+    assert "found 2 processes started by Paddle's launcher; run it without" in outcome.err
 
 
 def test_the_card_is_the_one_of_the_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
