@@ -207,7 +207,7 @@ def test_without_gradio_the_extra_is_named(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     outcome = run_main(main, network)
     assert outcome.code == 2
-    assert "install it with the extra app: pip install 'paddle_wrn[app]'" in outcome.err
+    assert "install it with the extra app: pip install '.[app]'" in outcome.err
 
 
 def _asked_to_read(page: Any, place: str) -> str:

@@ -90,3 +90,10 @@ def test_places_where_no_new_folder_can_be(tmp_path: Path, monkeypatch: pytest.M
         new_folder(tmp_path / "a"),
     ):
         pass
+
+
+def test_a_place_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path: Path) -> None:
+    asked = tmp_path / "missing" / "page.html"
+    with pytest.raises(FileNotFoundError) as caught:
+        write_text(asked, "text")
+    assert caught.value.filename == str(asked)

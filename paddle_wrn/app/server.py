@@ -45,7 +45,7 @@ def serve(run: Path | str, *, host: str | None = None, port: int | None = None, 
     """
     if importlib.util.find_spec("gradio") is None:
         raise UserError("the page needs gradio, which is not installed; install it with the extra app: "
-                        "pip install 'paddle_wrn[app]'")  # fmt: skip
+                        "pip install '.[app]'")  # fmt: skip
     if language not in LANGUAGES:
         raise UserError(f"language: found {language!r}; choose {' or '.join(LANGUAGES)}")
     host = host or os.environ.get("GRADIO_SERVER_NAME") or LOOPBACK
