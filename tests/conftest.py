@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,6 +12,16 @@ from PIL import Image, ImageDraw
 CLASSES = {"Blue Disc": (50, 80, 220), "Green": (40, 180, 60), "红 三角": (220, 50, 40)}
 PHOTOS_PER_CLASS = 12
 SPLITS = {"train": range(8), "val": range(8, 10), "test": range(10, 12)}
+
+# settings of a training that takes a second
+TINY: dict[str, Any] = {
+    "epochs": 2,
+    "batch_size": 8,
+    "model.name": "wrn_10_1",
+    "model.options": {"strides": [2, 1, 2, 2]},
+    "input.size": 16,
+    "augment.crop_size": None,
+}
 
 
 class Outcome(NamedTuple):
@@ -114,3 +124,13 @@ def any_font(
     """Pretend that a Chinese font is missing, or there."""
     monkeypatch.setattr("paddle_wrn.plots.cjk_font", lambda: request.param)
     return request.param
+
+
+@pytest.fixture(scope="session")
+def trained(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a finished run with the settings `TINY`; tests only read it."""
+    from paddle_wrn.train import train  # only now: importing Paddle takes seconds
+
+    run = tmp_path_factory.mktemp("trained") / "run"
+    train(data=data_folder, output=run, settings=TINY)
+    return run

@@ -3,11 +3,10 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from conftest import RunMain
+from conftest import TINY, RunMain
 from PIL import Image
 
 from paddle_wrn import run_folder
@@ -21,14 +20,6 @@ from paddle_wrn.lists import read_data_folder
 from paddle_wrn.predict import main as predict_main
 from paddle_wrn.train import train
 
-TINY: dict[str, Any] = {
-    "epochs": 2,
-    "batch_size": 8,
-    "model.name": "wrn_10_1",
-    "model.options": {"strides": [2, 1, 2, 2]},
-    "input.size": 16,
-    "augment.crop_size": None,
-}
 BEST = "checkpoints/best.safetensors"
 
 
@@ -39,14 +30,6 @@ def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "paddle_wrn.plots.save", lambda figure, path: "reliability" in path.name and save(figure, path)
     )
-
-
-@pytest.fixture(scope="module")
-def trained(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a finished run; tests only read it."""
-    run = tmp_path_factory.mktemp("calibrate") / "run"
-    train(data=data_folder, output=run, settings=TINY)
-    return run
 
 
 @pytest.fixture

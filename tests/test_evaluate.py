@@ -16,25 +16,8 @@ from paddle_wrn.calibration import Calibration, describe_calibration
 from paddle_wrn.evaluate import evaluate, main
 from paddle_wrn.inference import load_classifier, store_calibration
 from paddle_wrn.lists import read_data_folder
-from paddle_wrn.train import train
 
-TINY: dict[str, Any] = {
-    "epochs": 2,
-    "batch_size": 8,
-    "model.name": "wrn_10_1",
-    "model.options": {"strides": [2, 1, 2, 2]},
-    "input.size": 16,
-    "augment.crop_size": None,
-}
 BEST = "checkpoints/best.safetensors"
-
-
-@pytest.fixture(scope="module")
-def trained(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a finished run; tests only read it."""
-    run = tmp_path_factory.mktemp("evaluate") / "run"
-    train(data=data_folder, output=run, settings=TINY)
-    return run
 
 
 @pytest.fixture

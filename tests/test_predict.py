@@ -18,27 +18,17 @@ from paddle_wrn.checkpoint import load_checkpoint, save_checkpoint
 from paddle_wrn.errors import ImageError, UserError
 from paddle_wrn.inference import load_classifier, store_calibration
 from paddle_wrn.predict import Prediction, _drawn, find_photos, main, predict
-from paddle_wrn.train import train
 
-TINY: dict[str, Any] = {
-    "epochs": 2,
-    "batch_size": 8,
-    "model.name": "wrn_10_1",
-    "model.options": {"strides": [2, 1, 2, 2]},
-    "input.size": 16,
-    "augment.crop_size": None,
-}
 CLASSES = ("Blue Disc", "Green", "红 三角")
 SHOWN = ("Blue Disc (蓝圆)", "Green", "红 三角 (Red Triangle)")
 
 
 @pytest.fixture(scope="module")
-def run(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a finished run, moved from where it was trained; tests only read it."""
-    folder = tmp_path_factory.mktemp("predict")
-    train(data=data_folder, output=folder / "run", settings=TINY)
-    store_calibration(folder / "run", Calibration(temperature=0.7, photos=6))  # every answer is sure
-    return (folder / "run").rename(folder / "elsewhere")
+def run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run, elsewhere than where it was trained; tests only read it."""
+    copy = shutil.copytree(trained, tmp_path_factory.mktemp("predict") / "elsewhere")
+    store_calibration(copy, Calibration(temperature=0.7, photos=6))  # every answer is sure
+    return copy
 
 
 @pytest.fixture

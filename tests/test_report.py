@@ -30,27 +30,10 @@ from paddle_wrn.report.findings import gather, nearest
 from paddle_wrn.report.page import REASONS
 from paddle_wrn.report.texts import LANGUAGES, read_texts
 from paddle_wrn.splitting import photo_folder as photo_folder_module
-from paddle_wrn.train import train
 
-TINY: dict[str, Any] = {
-    "epochs": 2,
-    "batch_size": 8,
-    "model.name": "wrn_10_1",
-    "model.options": {"strides": [2, 1, 2, 2]},
-    "input.size": 16,
-    "augment.crop_size": None,
-}
 BEST = "checkpoints/best.safetensors"
 HOME = Path(package.__file__).parent
 FITTED = Calibration(temperature=0.5, threshold=0.45, photos=6)
-
-
-@pytest.fixture(scope="module")
-def trained(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a finished run; tests only read it."""
-    run = tmp_path_factory.mktemp("report") / "run"
-    train(data=data_folder, output=run, settings=TINY)
-    return run
 
 
 @pytest.fixture
