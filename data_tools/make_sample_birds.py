@@ -134,9 +134,13 @@ def make_sample_birds(output: Path, per_species: int = 100, seed: int = 0) -> Pa
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as unfinished:
         drawn = Path(unfinished, target.name)
         write_sample(drawn, settings)
-        if target.exists():
-            target.rmdir()  # Windows does not rename over an empty folder
-        drawn.rename(target)
+        try:
+            if target.exists():
+                target.rmdir()  # Windows does not rename over an empty folder
+            drawn.rename(target)
+        except OSError:
+            if not holds_sample(target, settings):  # else another process has drawn the same meanwhile
+                raise
     return output
 
 

@@ -40,10 +40,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Let the block fill a folder that is moved to `path` when it ends; if it fails, nothing is left.
 
     Raises:
-        UserError: something is at `path` already, or nothing can be written there.
+        UserError: something is at `path` already or by then, or nothing can be written there.
     """
+    in_the_way = f"{path}: exists already; give another --output, or remove it first"
     if path.exists() or path.is_symlink():
-        raise UserError(f"{path}: exists already; give another --output, or remove it first")
+        raise UserError(in_the_way)
     above = next(folder for folder in path.absolute().parents if folder.exists())
     try:
         temporary = tempfile.TemporaryDirectory(prefix=".paddle_wrn-", dir=above)
@@ -57,4 +58,9 @@ def new_folder(path: Path) -> Iterator[Path]:
         folder.mkdir()
         yield folder
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(path)
+        try:
+            folder.rename(path)
+        except OSError:
+            if path.exists():  # since this one was begun
+                raise UserError(in_the_way) from None
+            raise

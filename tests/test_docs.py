@@ -148,3 +148,5 @@ def test_the_examples_of_the_api_run_as_they_stand(
     assert "left out:" not in out
     assert (tmp_path / "answer.png").is_file()
     assert (tmp_path / "lists/birds/preview.png").is_file()
+    assert (tmp_path / "runs/first/report.zh.html").is_file()
+    assert list((tmp_path / "exported/first").glob("*.pdiparams"))

@@ -70,6 +70,20 @@ def test_a_new_folder_that_fails_leaves_nothing(tmp_path: Path, error: BaseExcep
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_appeared_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    place = tmp_path / "a"
+
+    def fill() -> None:
+        with new_folder(place) as folder:
+            (folder / "mine").touch()
+            place.mkdir()
+            (place / "theirs").touch()
+
+    with pytest.raises(UserError, match="a: exists already"):
+        fill()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["a", "a/theirs"]
+
+
 def test_places_where_no_new_folder_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")

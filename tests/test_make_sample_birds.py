@@ -192,6 +192,27 @@ def test_empty_folder_is_filled(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*/*.jpg"))) == 4
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_folder_filled_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    target = tmp_path / "photos"
+    draw = sampler.write_sample
+
+    def draw_twice(folder: Path, settings: dict[str, int]) -> None:
+        draw(folder, settings)
+        draw(target, settings if same else settings | {"seed": 1})
+
+    monkeypatch.setattr(sampler, "write_sample", draw_twice)
+    if same:
+        assert make_sample_birds(target, per_species=1) == target
+    else:
+        with pytest.raises(OSError, match="photos"):
+            make_sample_birds(target, per_species=1)
+    assert len(list(target.glob("*/*.jpg"))) == 4
+    assert list(tmp_path.iterdir()) == [target]
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError])
 def test_interrupted_run_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]

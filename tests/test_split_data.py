@@ -494,6 +494,15 @@ def test_sample_is_drawn_when_there_is_no_source(here: Path, monkeypatch: pytest
     assert split.left_out == (photo_folder.LeftOut("sample.json", photo_folder.NO_CLASS),)
 
 
+def test_a_sample_that_was_changed_is_left_alone(here: Path) -> None:
+    changed = here / "data/sample_birds/photos/mine.jpg"
+    changed.parent.mkdir(parents=True)
+    changed.touch()
+    with pytest.raises(UserError, match=r"photos: holds something else .*\.split_data data"):
+        split_data()
+    assert changed.is_file()
+
+
 def test_no_sample_outside_a_checkout(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ left out and named, together with the reason.
 
 import difflib
 import os
+import shlex
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -115,7 +116,13 @@ def _draw_sample(folder: Path) -> None:
             "SOURCE is needed: a folder with one sub-folder of photos per class, or a zip of it "
             "(the sample birds are drawn only in a checkout of the project)"
         ) from None
-    make_sample_birds(folder)
+    try:
+        make_sample_birds(folder)
+    except ValueError:
+        raise UserError(
+            f"{folder}: holds something else than the sample birds; remove it, "
+            f"or split it as photos of your own: python -m paddle_wrn.split_data {shlex.quote(str(folder))}"
+        ) from None
 
 
 def _unpacked_before(home: Path, digest: str, archive: Path, overwrite: bool) -> bool:
