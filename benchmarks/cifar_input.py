@@ -24,13 +24,14 @@ import PIL
 
 from data_tools.cifar10_source import CLASSES
 from data_tools.prepare_cifar10 import prepare_cifar10
-from paddle_wrn.augment import augment
 from paddle_wrn.config import AugmentConfig
-from paddle_wrn.data import Photos, load_photos, shuffled_batches
-from paddle_wrn.device import available_cores
-from paddle_wrn.lists import read_data_folder
-from paddle_wrn.preprocessing import Preprocessing
-from paddle_wrn.splitting.archive import unpack
+from paddle_wrn.photos.augmentation import augment
+from paddle_wrn.photos.lists import read_data_folder
+from paddle_wrn.photos.loading import Photos, load_photos
+from paddle_wrn.photos.preprocessing import Preprocessing
+from paddle_wrn.photos.splitting.archive import unpack
+from paddle_wrn.system.device import available_cores
+from paddle_wrn.training.batches import shuffled_batches
 
 BATCH_SIZE = 128
 FLIPS = AugmentConfig(crop_size=None, shift=0, flip_horizontal=0.5, flip_vertical=0, colour=0)

@@ -22,12 +22,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from paddle import nn
 
-from paddle_wrn import plots
 from paddle_wrn.cli import Parser, command
-from paddle_wrn.data import load_photos, measure_mean_std
-from paddle_wrn.lists import read_data_folder
+from paddle_wrn.drawing import plots
 from paddle_wrn.models import create_model
-from paddle_wrn.preprocessing import Preprocessing
+from paddle_wrn.photos.lists import read_data_folder
+from paddle_wrn.photos.loading import load_photos, measure_mean_std
+from paddle_wrn.photos.preprocessing import Preprocessing
 
 DEPTHS = (20, 56)
 NETWORKS = {"plain": "none", "residual": "A"}  # with the shortcut option

@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from paddle_wrn.comparison_text import circumstances, markdown_table
-from paddle_wrn.split_data import split_data
+from paddle_wrn.photos.splitting.split import split_data
+from paddle_wrn.studies.comparison_tables import circumstances, markdown_table
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 

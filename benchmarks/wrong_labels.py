@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_wrn.check_labels import check_labels
-from paddle_wrn.comparison_text import markdown_table
-from paddle_wrn.files import write_text
-from paddle_wrn.label_check import listed_as
-from paddle_wrn.lists import PhotoList, read_data_folder
-from paddle_wrn.split_data import split_data
-from paddle_wrn.train import train
+from paddle_wrn.photos.lists import PhotoList, read_data_folder
+from paddle_wrn.photos.splitting.split import split_data
+from paddle_wrn.studies.comparison_tables import markdown_table
+from paddle_wrn.studies.judgements import listed_as
+from paddle_wrn.studies.label_check import check_labels
+from paddle_wrn.system.files import write_text
+from paddle_wrn.training.session import train
 
 
 def spoil(photo_list: PhotoList, classes: int, share: float) -> dict[str, int]:

@@ -17,9 +17,9 @@ from typing import Literal
 
 from paddle_wrn.cli import Parser, command
 from paddle_wrn.config import Config, Rgb, load_config
-from paddle_wrn.data import Photos, load_photos, measure_mean_std
 from paddle_wrn.errors import UserError
-from paddle_wrn.lists import DataFolder, read_data_folder
+from paddle_wrn.photos.lists import DataFolder, read_data_folder
+from paddle_wrn.photos.loading import Photos, load_photos, measure_mean_std
 
 Split = Literal["train", "val", "test"]
 
@@ -101,9 +101,9 @@ def _check_batches(
     config: Config, folder: DataFolder, photos: Photos, batches: int
 ) -> tuple[tuple[Rgb, Rgb], ...]:
     """Return mean and standard deviation of the first batches of a training, made as `train` makes them."""
-    from paddle_wrn.loop import training_batches  # only now: importing Paddle takes seconds
-    from paddle_wrn.state import new_state
-    from paddle_wrn.train import preprocessing_for
+    from paddle_wrn.training.loop import training_batches  # only now: importing Paddle takes seconds
+    from paddle_wrn.training.session import preprocessing_for
+    from paddle_wrn.training.state import new_state
 
     one_epoch = config.model_copy(update={"epochs": 1})
     state = new_state(one_epoch, preprocessing_for(config, folder, photos))

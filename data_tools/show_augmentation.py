@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_wrn import plots, sheets
-from paddle_wrn.augment import augment
 from paddle_wrn.cli import Parser, command
 from paddle_wrn.config import Config, load_config
-from paddle_wrn.data import load_photos
+from paddle_wrn.drawing import plots, sheets
 from paddle_wrn.errors import UserError
-from paddle_wrn.lists import read_data_folder
+from paddle_wrn.photos.augmentation import augment
+from paddle_wrn.photos.lists import read_data_folder
+from paddle_wrn.photos.loading import load_photos
 
 VERSIONS = 3  # of each photo
 MOST_PHOTOS = 24  # side by side

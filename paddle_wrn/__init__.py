@@ -3,9 +3,9 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from paddle_wrn import device
 from paddle_wrn._version import __version__
 from paddle_wrn.errors import ImageError, UserError
+from paddle_wrn.system import device
 
 if TYPE_CHECKING:
     from paddle_wrn.models import create_model, list_models

@@ -122,14 +122,14 @@ def any_font(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, font_settings: None
 ) -> str | None:
     """Pretend that a Chinese font is missing, or there."""
-    monkeypatch.setattr("paddle_wrn.plots.cjk_font", lambda: request.param)
+    monkeypatch.setattr("paddle_wrn.drawing.plots.cjk_font", lambda: request.param)
     return request.param
 
 
 @pytest.fixture(scope="session")
 def trained(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a finished run with the settings `TINY`; tests only read it."""
-    from paddle_wrn.train import train  # only now: importing Paddle takes seconds
+    from paddle_wrn.training.session import train  # only now: importing Paddle takes seconds
 
     run = tmp_path_factory.mktemp("trained") / "run"
     train(data=data_folder, output=run, settings=TINY)

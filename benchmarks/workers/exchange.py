@@ -13,11 +13,11 @@ import numpy as np
 
 from benchmarks.timing import report
 from paddle_wrn.config import load_config
-from paddle_wrn.data import Photos
-from paddle_wrn.distributed import Processes, join_processes
-from paddle_wrn.loop import train_step, training_batches
-from paddle_wrn.preprocessing import Preprocessing
-from paddle_wrn.state import new_state
+from paddle_wrn.photos.loading import Photos
+from paddle_wrn.photos.preprocessing import Preprocessing
+from paddle_wrn.training.loop import train_step, training_batches
+from paddle_wrn.training.processes import Processes, join_processes
+from paddle_wrn.training.state import new_state
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import numpy as np
 import paddle2onnx
 
 from paddle_wrn.config import load_config
-from paddle_wrn.preprocessing import Preprocessing
-from paddle_wrn.state import new_state
+from paddle_wrn.photos.preprocessing import Preprocessing
+from paddle_wrn.training.state import new_state
 
 import paddle  # isort: skip - only after paddle_wrn has chosen the processor settings
 

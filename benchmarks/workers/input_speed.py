@@ -13,11 +13,12 @@ from pathlib import Path
 
 from benchmarks.timing import rate, report
 from paddle_wrn.config import load_config
-from paddle_wrn.data import Photos, load_photos, steps_per_epoch
-from paddle_wrn.lists import read_data_folder, read_list
-from paddle_wrn.loop import Batch, train_step, training_batches
-from paddle_wrn.state import TrainingState, new_state
-from paddle_wrn.train import preprocessing_for
+from paddle_wrn.photos.lists import read_data_folder, read_list
+from paddle_wrn.photos.loading import Photos, load_photos
+from paddle_wrn.training.batches import steps_per_epoch
+from paddle_wrn.training.loop import Batch, train_step, training_batches
+from paddle_wrn.training.session import preprocessing_for
+from paddle_wrn.training.state import TrainingState, new_state
 
 MANY_EPOCHS = 1_000_000  # more than there is time for
 

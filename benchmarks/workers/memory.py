@@ -9,11 +9,11 @@ from pathlib import Path
 
 from benchmarks.timing import report
 from paddle_wrn.config import load_config
-from paddle_wrn.data import load_photos
-from paddle_wrn.lists import read_data_folder
-from paddle_wrn.loop import train_step, training_batches
-from paddle_wrn.state import new_state
-from paddle_wrn.train import preprocessing_for
+from paddle_wrn.photos.lists import read_data_folder
+from paddle_wrn.photos.loading import load_photos
+from paddle_wrn.training.loop import train_step, training_batches
+from paddle_wrn.training.session import preprocessing_for
+from paddle_wrn.training.state import new_state
 
 STEPS = 10
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import rate, report
-from paddle_wrn.inference import load_classifier
+from paddle_wrn.answering.classifier import load_classifier
 
 
 def main() -> None:

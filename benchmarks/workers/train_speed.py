@@ -10,11 +10,11 @@ import numpy as np
 
 from benchmarks.timing import rate, report
 from paddle_wrn.config import load_config
-from paddle_wrn.data import Photos
-from paddle_wrn.loop import train_step, training_batches
 from paddle_wrn.models.summary import count_parameters
-from paddle_wrn.preprocessing import Preprocessing
-from paddle_wrn.state import new_state
+from paddle_wrn.photos.loading import Photos
+from paddle_wrn.photos.preprocessing import Preprocessing
+from paddle_wrn.training.loop import train_step, training_batches
+from paddle_wrn.training.state import new_state
 
 CLASSES = tuple(f"class {label}" for label in range(10))
 

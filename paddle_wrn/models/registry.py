@@ -22,8 +22,8 @@ from paddle_wrn.models.d2l import D2lDenseNet, D2lResNet18
 from paddle_wrn.models.flowers import FlowerNet
 from paddle_wrn.models.googlenet import GoogLeNet
 from paddle_wrn.models.resnet import ResNet
+from paddle_wrn.models.transfer import start_from
 from paddle_wrn.models.wide_resnet import WideResNet
-from paddle_wrn.transfer import start_from
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Layer])
 

@@ -1,0 +1,1 @@
+"""A trained network for other programs, and weights that other programs have trained."""

@@ -1,0 +1,1 @@
+"""Numbers and photos -> figures; nothing here knows a network."""

@@ -1,1 +1,0 @@
-"""What an exported folder is made of."""

@@ -1,0 +1,60 @@
+"""Starting from weights that were trained on something else: a new head, a frozen backbone.
+
+The head is the last linear layer of a network, the backbone all before it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from paddle import nn
+
+from paddle_wrn.errors import UserError
+from paddle_wrn.models.weight_files import read_weights
+from paddle_wrn.models.weights import put_weights, weights_of
+
+
+def head_of(model: nn.Layer) -> str:
+    """Return the name of the last linear layer, such as `fc`.
+
+    Raises:
+        UserError: the network has none.
+    """
+    names = [name for name, layer in model.named_sublayers() if isinstance(layer, nn.Linear)]
+    if not names:
+        raise UserError("model: the network has no linear layer that could be its head")
+    return names[-1]
+
+
+def start_from(model: nn.Layer, file: Path | str) -> str:
+    """Load weights; where only the number of classes differs, the head keeps its fresh ones.
+
+    Returns:
+        A phrase that says what was loaded and what is new.
+
+    Raises:
+        UserError: the file is missing, damaged or of another network; the tensors that do not fit are named.
+    """
+    arrays, own = read_weights(file), weights_of(model)
+    new = []
+    unlike = [name for name in own if name in arrays and arrays[name].shape != own[name].shape]
+    if unlike:
+        head = head_of(model)
+        for name, axis in ((f"{head}.weight", 1), (f"{head}.bias", 0)):
+            if name in unlike and _same_but_for(axis, arrays[name].shape, own[name].shape):
+                there, here = arrays[name].shape[axis], own[name].shape[axis]
+                new.append(f"{name} ({there} classes there, {here} here)")
+                arrays[name] = own[name]
+    put_weights(model, arrays, file)
+    return f"loaded {len(own) - len(new)} tensors from {file}; new: {', '.join(new) or 'none'}"
+
+
+def _same_but_for(axis: int, one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    return len(one) == len(other) and np.delete(one, axis).tolist() == np.delete(other, axis).tolist()
+
+
+def freeze_backbone(model: nn.Layer) -> None:
+    """Let only the head learn. Running statistics stay as they are only in evaluation mode."""
+    head = head_of(model)
+    for name, parameter in model.named_parameters():
+        if not name.startswith(f"{head}."):
+            parameter.stop_gradient = True

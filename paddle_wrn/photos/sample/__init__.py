@@ -1,0 +1,1 @@
+"""The sample birds: a small data set that is drawn on the spot."""

@@ -1,0 +1,1 @@
+"""The run folder: its files as typed records, and checkpoints."""

@@ -1,0 +1,185 @@
+"""Train several configurations with several seeds on the same photos and say which differences are noise.
+
+What this command has trained before in the same output folder is not trained again; so the same command
+continues a comparison that was interrupted.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+
+from paddle_wrn.config import Config, load_config
+from paddle_wrn.drawing import plots
+from paddle_wrn.errors import UserError
+from paddle_wrn.models.summary import Summary, summarise
+from paddle_wrn.photos.lists import DataFolder
+from paddle_wrn.photos.preprocessing import Preprocessing
+from paddle_wrn.runs.run_folder import check_run_folder, finished_results, read_predictions
+from paddle_wrn.studies.comparison_tables import csv_text, report
+from paddle_wrn.studies.statistics import Entry, Run, refuse_other_photos
+from paddle_wrn.system.device import select_device
+from paddle_wrn.system.files import write_text
+from paddle_wrn.training.processes import refuse_launcher
+from paddle_wrn.training.session import read_lists, train
+from paddle_wrn.training.state import new_state
+
+
+def compare(
+    configs: Sequence[Path | str],
+    *,
+    seeds: int = 3,
+    data: Path | str | None = None,
+    output: Path | str = "runs/compare",
+    settings: Mapping[str, Any] | None = None,
+) -> list[Entry]:
+    """Train every configuration with every seed, and write how they did into the output folder.
+
+    Args:
+        configs: YAML files.
+        seeds: how many trainings of each; their seeds are 0, 1, ...
+        data: folder that `split_data` wrote; without one, that of the configurations.
+        output: folder for the runs, `<configuration>-seed<k>`, and for `comparison.md`, `comparison.csv` and
+            `comparison.png`, which are written anew after every training.
+        settings: changes of all configurations, by dotted name.
+
+    Returns:
+        One entry a configuration, in the order given.
+
+    Raises:
+        UserError: whatever is wrong with a configuration, the lists or a run folder; it is looked for
+            before the first training begins.
+    """
+    refuse_launcher("compare")
+    if seeds < 1:
+        raise UserError(f"--seeds: found {seeds}; 1 or more are needed")
+    changes = dict(settings or {}) | ({} if data is None else {"data": str(data)})
+    if "seed" in changes:
+        raise UserError("--seed: a comparison takes the seeds 0, 1, ...; say how many with --seeds")
+    files = _by_name(configs)
+    resolved = {name: load_config(file, changes) for name, file in files.items()}
+    lists = _same_lists(files, resolved)
+    entries = [_entry(name, files[name], config, lists, seeds) for name, config in resolved.items()]
+    output = Path(output)
+    waiting = []  # by seed, so that every configuration has been trained once before the second round
+    for seed in range(seeds):
+        for entry in entries:
+            run, config = output / f"{entry.name}-seed{seed}", _seeded(resolved[entry.name], seed)
+            check_run_folder(run, config, resume=True)
+            results = finished_results(run, lists.digest())
+            if results is None:
+                waiting.append((entry, seed, run, config))
+            else:
+                entry.runs[seed] = _finished(run, results)
+    refuse_other_photos([run for entry in entries for run in entry.runs.values()])
+    output.mkdir(parents=True, exist_ok=True)
+    _write(output, entries)
+    done = len(entries) * seeds - len(waiting)
+    if done:
+        print(f"{done} of {len(entries) * seeds} runs in {output} are trained already")
+    for number, (entry, seed, run, config) in enumerate(waiting, start=done + 1):
+        print(f"{number} of {len(entries) * seeds}: {entry.name}, seed {seed}")
+        try:
+            results = train(config, output=run, resume=True)
+        except (KeyboardInterrupt, SystemExit):
+            print(f"{output}: what is finished is in comparison.md; the same command continues it")
+            raise
+        entry.runs[seed] = _finished(run, results)
+        _write(output, entries)
+    return entries
+
+
+def _by_name(configs: Sequence[Path | str]) -> dict[str, Path]:
+    """Return the files by their names without suffix, which name the runs and the lines of the table."""
+    files: dict[str, Path] = {}
+    for file in map(Path, configs):
+        if file.stem in files:
+            raise UserError(
+                f"{files[file.stem]} and {file}: are both called {file.stem}, and runs go by that name; "
+                "rename one of them"
+            )
+        files[file.stem] = file
+    return files
+
+
+def _same_lists(files: Mapping[str, Path], configs: Mapping[str, Config]) -> DataFolder:
+    """Return the lists that all configurations have in common.
+
+    Raises:
+        UserError: they have different ones, or no test photos.
+    """
+    first, *others = configs
+    lists = read_lists(configs[first])
+    lists.split("test")
+    for other in others:
+        if (
+            configs[other].data != configs[first].data
+            and read_lists(configs[other]).digest() != lists.digest()
+        ):
+            raise UserError(
+                f"{files[first]} and {files[other]}: have different photos or classes "
+                f"({configs[first].data} and {configs[other].data}); give all the same lists with --data"
+            )
+    return lists
+
+
+def _entry(name: str, file: Path, config: Config, lists: DataFolder, seeds: int) -> Entry:
+    """Build the network once, to see that it can be built and what it is made of."""
+    try:
+        select_device(config.device)
+        summary = _summary(config, lists)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
+    return Entry(name, config.model.name, summary.parameters, summary.multiply_adds, seeds, {})
+
+
+def _summary(config: Config, lists: DataFolder) -> Summary:
+    classes, grey = lists.classes.names, (0.5, 0.5, 0.5)
+    preprocessing = Preprocessing(
+        size=config.input.size, mean=grey, std=grey, classes=classes, display_names=classes
+    )
+    with paddle.utils.unique_name.guard():
+        state = new_state(config, preprocessing)
+    state.restore(Path(os.devnull), lists.digest())  # where no run is: loads the weights to begin with
+    if config.augment.crop_size is not None:  # it is trained on these
+        summarise(state.model, (3, config.augment.crop_size, config.augment.crop_size))
+    return summarise(state.model, (3, config.input.size, config.input.size))
+
+
+def _seeded(config: Config, seed: int) -> Config:
+    return config.model_copy(update={"seed": seed})
+
+
+def _finished(run: Path, results: Mapping[str, Any]) -> Run:
+    rows = sorted(read_predictions(run), key=lambda row: row["path"])
+    photos = tuple((row["path"], row["class"]) for row in rows)
+    return Run(str(run), results, photos, np.array([row["predicted"] == row["class"] for row in rows]))
+
+
+def _write(output: Path, entries: Sequence[Entry]) -> None:
+    write_text(output / "comparison.md", report(entries))
+    write_text(output / "comparison.csv", csv_text(entries))
+    rows = [
+        {
+            "name": entry.name,
+            "note": f"{entry.parameters:,} parameters\n{_time(entry)}",
+            "accuracies": entry.accuracies,
+            "interval": entry.interval if entry.runs else None,
+        }
+        for entry in entries
+    ]
+    photos = max((len(run.photos) for entry in entries for run in entry.runs.values()), default=0)
+    if photos:
+        plots.save(plots.comparison(rows, photos), output / "comparison.png")
+
+
+def _time(entry: Entry) -> str:
+    if not entry.runs:
+        return "not trained yet"
+    seconds = entry.median("seconds")
+    if seconds < 120:
+        return f"{seconds:.0f} s of training"
+    return f"{seconds / 60:.0f} min of training" if seconds < 7200 else f"{seconds / 3600:.1f} h of training"
