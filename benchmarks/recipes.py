@@ -9,22 +9,25 @@ over seeds) and seconds of training and validating.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from paddle_wrn.photos.splitting.split import split_data
+from paddle_wrn.runs.results import Results
+from paddle_wrn.scoring.scores import Scores
 from paddle_wrn.studies.comparison_tables import circumstances, markdown_table
+from paddle_wrn.system.records import read_record
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
-def run(photos: Path, configs: list[str], seeds: int, output: Path, protocol: str) -> dict[str, list[Any]]:
+def run(
+    photos: Path, configs: list[str], seeds: int, output: Path, protocol: str
+) -> dict[str, list[Results]]:
     """Train every configuration on every seed's split; return the `metrics.json` of each."""
-    results: dict[str, list[Any]] = {config: [] for config in configs}
+    results: dict[str, list[Results]] = {config: [] for config in configs}
     for seed in range(seeds):
         lists = output / f"lists-{protocol}-{seed}"
         split_data(photos, lists, seed=seed, protocol=protocol)
@@ -36,11 +39,17 @@ def run(photos: Path, configs: list[str], seeds: int, output: Path, protocol: st
                     "--data", lists, "--output", folder, "--seed", str(seed), "--resume",
                 ]  # fmt: skip
                 subprocess.run(words, check=True)
-            results[config].append(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+            results[config].append(read_record(Results, folder / "metrics.json", "train it again"))
     return results
 
 
-def table(results: dict[str, list[Any]]) -> str:
+def test_of(results: Results) -> Scores:
+    """Return the figures of the test photos."""
+    assert results.test is not None
+    return results.test
+
+
+def table(results: dict[str, list[Results]]) -> str:
     """Return the Markdown table."""
     head = (
         "configuration",
@@ -52,14 +61,14 @@ def table(results: dict[str, list[Any]]) -> str:
     )
     rows = []
     for config, runs in results.items():
-        shares = [100 * figures["test"]["accuracy"] for figures in runs]
+        shares = [100 * test_of(figures).accuracy for figures in runs]
         spread = statistics.stdev(shares) if len(shares) > 1 else 0.0
-        seconds = statistics.median(figures["seconds"] for figures in runs)
+        seconds = statistics.median(figures.seconds for figures in runs)
         by_seed = ", ".join(f"{share:.1f}" for share in shares)
         mean = f"{statistics.mean(shares):.1f}"
-        rows.append([config, f"{runs[0]['parameters']:,}", by_seed, mean, f"{spread:.1f}", f"{seconds:.0f}"])
+        rows.append([config, f"{runs[0].parameters:,}", by_seed, mean, f"{spread:.1f}", f"{seconds:.0f}"])
     every = [figures for runs in results.values() for figures in runs]
-    photos = every[0]["test"]["images"]
+    photos = test_of(every[0]).images
     return f"{markdown_table(head, rows)}\n\n{photos} test photos a seed. {circumstances(every)}."
 
 

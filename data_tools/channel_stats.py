@@ -101,8 +101,8 @@ def _check_batches(
     config: Config, folder: DataFolder, photos: Photos, batches: int
 ) -> tuple[tuple[Rgb, Rgb], ...]:
     """Return mean and standard deviation of the first batches of a training, made as `train` makes them."""
-    from paddle_wrn.training.loop import training_batches  # only now: importing Paddle takes seconds
-    from paddle_wrn.training.session import preprocessing_for
+    from paddle_wrn.training.batches import training_batches  # only now: importing Paddle takes seconds
+    from paddle_wrn.training.setup import preprocessing_for
     from paddle_wrn.training.state import new_state
 
     one_epoch = config.model_copy(update={"epochs": 1})

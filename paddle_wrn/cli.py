@@ -14,17 +14,20 @@ import errno
 import functools
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from paddle_wrn.errors import UserError
+from paddle_wrn.system.console import log_on_screen
+from paddle_wrn.system.signals import Stopped
 
 Main = Callable[[Sequence[str] | None], int]
 
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, the shell's convention
+EXIT_SIGNALLED = 128  # plus the number of the signal: the shell's convention
 
 _OS_ERRORS = {
     errno.ENOSPC: "the disk is full; free some space and run the command again",
@@ -85,7 +88,8 @@ def command(main: Main) -> Callable[..., int]:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            code = main(argv)
+            with log_on_screen():
+                code = main(argv)
             sys.stdout.flush()  # that the reader of a pipe (`| head`) has gone shows here, not at exit
             return code
         except UserError as error:
@@ -98,9 +102,11 @@ def command(main: Main) -> Callable[..., int]:
                 raise
             where = f"{error.filename}: " if error.filename else ""
             return _complain(f"{where}{_OS_ERRORS[error.errno]}")
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return EXIT_INTERRUPTED
+        except KeyboardInterrupt as stop:
+            number = stop.signal if isinstance(stop, Stopped) else signal.SIGINT
+            if number == signal.SIGINT:
+                print("interrupted", file=sys.stderr)
+            return EXIT_SIGNALLED + number
 
     return run
 

@@ -1,29 +1,24 @@
 """Score a trained network on one of the lists of its data folder, or on any other list."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from paddle_wrn.answering.calibration import describe_calibration
 from paddle_wrn.answering.evaluation import evaluate
 from paddle_wrn.cli import add_network_option, command, parser
-from paddle_wrn.scoring import metrics
+from paddle_wrn.scoring.scores import Scores
 
 
-def scores_table(scores: Mapping[str, Any]) -> str:
+def scores_table(scores: Scores) -> str:
     """Return accuracy, top-k, how honest the probabilities are, and the figures per class as text."""
-    lines = [f"accuracy {metrics.describe(scores)}"]
-    lines += [f"top-{k} accuracy {share:.3f}" for k, share in scores["top_k"].items()]
+    lines = [f"accuracy {scores}"]
+    lines += [f"top-{k} accuracy {share:.3f}" for k, share in scores.top_k.items()]
     lines += describe_calibration(scores)
     lines.append(f"{'images':>8} {'precision':>10} {'recall':>8} {'F1':>8}  class")
-    for row in scores["per_class"]:
-        name = (
-            row["class"] if row["display_name"] == row["class"] else f"{row['class']} ({row['display_name']})"
-        )
-        lines.append(
-            f"{row['images']:8} {row['precision']:10.3f} {row['recall']:8.3f} {row['f1']:8.3f}  {name}"
-        )
+    for row in scores.per_class:
+        name = row.name if row.display_name == row.name else f"{row.name} ({row.display_name})"
+        lines.append(f"{row.images:8} {row.precision:10.3f} {row.recall:8.3f} {row.f1:8.3f}  {name}")
     return "\n".join(lines)
 
 

@@ -4,18 +4,15 @@ Both are fitted on the validation photos alone. The temperature divides the logi
 Weinberger, On Calibration of Modern Neural Networks, ICML 2017), so the order of the classes stays as it is.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.scoring import metrics
-from paddle_wrn.scoring.metrics import Logits
-
-Probabilities = NDArray[np.float64]
+from paddle_wrn.scoring.metrics import Logits, Probabilities
+from paddle_wrn.scoring.reliability import expected_calibration_error
+from paddle_wrn.scoring.scores import CalibrationScores, Scores
 
 WISHED_ERROR = 0.05  # of the answers that are called sure
 HOTTEST = 20.0  # and its inverse the coldest temperature that is tried
@@ -122,94 +119,52 @@ def _fit_threshold(probabilities: Probabilities, labels: NDArray[np.int64], wish
     return float(falling[good][-1]) if good.any() else NEVER
 
 
-def reliability(
-    probabilities: Probabilities, labels: NDArray[np.int64], bins: int = 10
-) -> list[dict[str, Any]]:
-    """Compare probabilities with how often they were right.
-
-    Args:
-        probabilities: (N, C).
-        labels: (N,).
-        bins: number of equal parts of 0..1 into which the answers are sorted by their probability.
-
-    Returns:
-        For each part that holds answers, in order: its bounds `low` and `high`, their `count`, their mean
-        probability `confidence`, the share of right ones `accuracy` and its `interval_95`.
-    """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    part = np.minimum((confidence * bins).astype(int), bins - 1)
-    return [
-        {
-            "low": int(number) / bins,
-            "high": (int(number) + 1) / bins,
-            "count": int((part == number).sum()),
-            "confidence": float(confidence[part == number].mean()),
-            "accuracy": float(right[part == number].mean()),
-            "interval_95": list(
-                metrics.wilson_interval(int(right[part == number].sum()), int((part == number).sum()))
-            ),
-        }
-        for number in np.unique(part)
-    ]
-
-
-def expected_calibration_error(
-    probabilities: Probabilities, labels: NDArray[np.int64], bins: int = 10
-) -> float:
-    """Return the mean gap between probability and accuracy, over the photos, by parts as in `reliability`."""
-    parts = reliability(probabilities, labels, bins)
-    gaps = (part["count"] * abs(part["confidence"] - part["accuracy"]) for part in parts)
-    return sum(gaps) / len(labels)
-
-
 def score_calibrated(
     logits: Logits, labels: NDArray[np.int64], preprocessing: Preprocessing, calibration: Calibration
-) -> dict[str, Any]:
-    """Return the figures of `metrics.score` at the temperature, and how honest the probabilities are.
+) -> Scores:
+    """Return the figures at the temperature, and how honest the probabilities are.
 
     Args:
         logits: (N, C).
         labels: (N,).
         preprocessing: names the C classes.
         calibration: of the network.
-
-    Returns:
-        The figures, with `calibration`: its own values; the expected calibration error and the loss with it
-        and uncalibrated; how many answers are sure, the share of all they are (`coverage`), how many of
-        them are wrong, the share that is, and its 95 % interval (null if none is sure).
     """
     raw, probabilities = metrics.softmax(logits), calibration.probabilities(logits)
     sure = calibration.sure(probabilities)
     count = int(sure.sum())
     wrong = int((probabilities.argmax(axis=1) != labels)[sure].sum())
-    return metrics.score(calibration.scale(logits), labels, preprocessing) | {
-        "calibration": calibration.model_dump()
-        | {
-            "ece": expected_calibration_error(probabilities, labels),
-            "ece_uncalibrated": expected_calibration_error(raw, labels),
-            "loss_uncalibrated": metrics.cross_entropy(logits, labels),
-            "sure": count,
-            "coverage": count / len(labels),
-            "sure_wrong": wrong,
-            "sure_error": wrong / count if count else None,
-            "sure_error_interval_95": list(metrics.wilson_interval(wrong, count)) if count else None,
-        }
-    }
+    trust = CalibrationScores(
+        **calibration.model_dump(),
+        ece=expected_calibration_error(probabilities, labels),
+        ece_uncalibrated=expected_calibration_error(raw, labels),
+        loss_uncalibrated=metrics.cross_entropy(logits, labels),
+        sure=count,
+        coverage=count / len(labels),
+        sure_wrong=wrong,
+        sure_error=wrong / count if count else None,
+        sure_error_interval_95=metrics.wilson_interval(wrong, count) if count else None,
+    )
+    scores = metrics.score(
+        calibration.scale(logits), labels, preprocessing.classes, preprocessing.display_names
+    )
+    return scores.model_copy(update={"calibration": trust})
 
 
-def describe_calibration(scores: Mapping[str, Any]) -> list[str]:
-    """Say in two lines how honest probabilities are, from what `score_calibrated` returned."""
-    found = scores["calibration"]
-    fitted = f"{found['ece_uncalibrated']:.3f} without the temperature"
-    before = fitted if found["photos"] else "not calibrated; python -m paddle_wrn.calibrate does that"
-    lines = [f"calibration error {found['ece']:.3f} ({before})"]
-    if found["photos"]:
-        lines.append(f"sure answers {found['sure']} of {scores['images']}")
-        if found["sure"]:
-            low, high = found["sure_error_interval_95"]
+def describe_calibration(scores: Scores) -> list[str]:
+    """Say in two lines how honest probabilities are; nothing where that was not measured."""
+    found = scores.calibration
+    if found is None:
+        return []
+    fitted = f"{found.ece_uncalibrated:.3f} without the temperature"
+    before = fitted if found.photos else "not calibrated; python -m paddle_wrn.calibrate does that"
+    lines = [f"calibration error {found.ece:.3f} ({before})"]
+    if found.photos:
+        lines.append(f"sure answers {found.sure} of {scores.images}")
+        if found.sure_error is not None and found.sure_error_interval_95 is not None:
+            low, high = found.sure_error_interval_95
             lines[-1] += (
-                f", {found['sure_wrong']} of them wrong: {found['sure_error']:.3f} (wished: at most "
-                f"{found['wished_error']:.2g}; the true rate is likely between {low:.3f} and {high:.3f})"
+                f", {found.sure_wrong} of them wrong: {found.sure_error:.3f} (wished: at most "
+                f"{found.wished_error:.2g}; the true rate is likely between {low:.3f} and {high:.3f})"
             )
     return lines

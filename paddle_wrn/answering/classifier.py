@@ -17,9 +17,9 @@ from paddle_wrn.models.weights import put_weights
 from paddle_wrn.native import accelerate
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.checkpoint import load_checkpoint, save_checkpoint
+from paddle_wrn.runs.run_folder import RunFolder
 
 BATCH_SIZE = 64  # photos; larger gains nothing on a processor
-BEST = Path("checkpoints") / "best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,13 @@ def find_checkpoint(run: Path | str) -> Path:
         return run
     if not run.is_dir():
         raise UserError(f"{run}: no such run folder; train one with: python -m paddle_wrn.train")
-    if not (run / BEST).is_file():
+    best = RunFolder(run).best
+    if not best.is_file():
+        missing = best.relative_to(run)
         raise UserError(
-            f"{run}: holds no trained network ({BEST} is missing); train it, or give another folder"
+            f"{run}: holds no trained network ({missing} is missing); train it, or give another folder"
         )
-    return run / BEST
+    return best
 
 
 def load_classifier(run: Path | str) -> Classifier:

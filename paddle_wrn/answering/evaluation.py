@@ -1,10 +1,8 @@
 """Score a trained network on one of the lists of its data folder, or on any other list."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +16,8 @@ from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import PhotoList, read_classes, read_data_folder, read_list
 from paddle_wrn.photos.loading import Photos, load_photos
 from paddle_wrn.photos.preprocessing import Preprocessing
-from paddle_wrn.runs.run_folder import stored_config
+from paddle_wrn.runs.run_folder import RunFolder
+from paddle_wrn.scoring.scores import Scores
 from paddle_wrn.system.device import select_device
 from paddle_wrn.system.files import write_text
 
@@ -32,7 +31,7 @@ def evaluate(
     split: str = "test",
     list_file: Path | str | None = None,
     device: str = "auto",
-) -> dict[str, Any]:
+) -> Scores:
     """Score the kept weights of a run, and write the figures into its `evaluation` folder.
 
     Args:
@@ -41,9 +40,6 @@ def evaluate(
         split: `train`, `val` or `test`.
         list_file: a list to score instead of one of the data folder.
         device: `auto`, `cpu`, `gpu` or `gpu:N`.
-
-    Returns:
-        The figures, as `calibration.score_calibrated` gives them.
 
     Raises:
         UserError: no such run or list, or classes that are not the run's.
@@ -61,7 +57,7 @@ def evaluate(
         folder = run / "evaluation"
         folder.mkdir(exist_ok=True)
         name = photo_list.file.stem
-        write_text(folder / f"{name}.json", json.dumps(scores, indent=2, ensure_ascii=False) + "\n")
+        write_text(folder / f"{name}.json", scores.text())
         draw_confusion(folder / f"{name}_confusion.png", scores, contract, f"{name} photos")
         picture = folder / f"{name}_reliability.png"
         draw_reliability(picture, logits, photos.labels, classifier.calibration, name)
@@ -111,7 +107,7 @@ def list_to_score(
     if split not in ("train", "val", "test"):
         raise UserError(f"split: found {split!r}; choose train, val or test")
     if data is None:
-        config = stored_config(run) if run.is_dir() else None
+        config = RunFolder(run).config()
         if config is None:
             raise UserError(f"{run}: does not say which photos it was trained on; give --data or --list")
         data = config.data

@@ -1,27 +1,24 @@
 """Pictures of how a network answers: confusion, reliability, precision over recall."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paddle_wrn.answering.calibration import (
-    Calibration,
-    reliability,
-)
+from paddle_wrn.answering.calibration import Calibration
 from paddle_wrn.answering.classifier import Classifier
 from paddle_wrn.drawing import plots
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.scoring import metrics
+from paddle_wrn.scoring.reliability import reliability
+from paddle_wrn.scoring.scores import Scores
 
 
-def draw_confusion(file: Path, scores: Mapping[str, Any], preprocessing: Preprocessing, what: str) -> None:
-    """Draw the confusion matrix of a `metrics.score`."""
+def draw_confusion(file: Path, scores: Scores, preprocessing: Preprocessing, what: str) -> None:
+    """Draw a confusion matrix."""
     names = plots.labels_for(preprocessing.classes, preprocessing.display_names)
-    title = f"{what}: {scores['correct']} of {scores['images']} right"
-    plots.save(plots.confusion(scores["confusion"], names, title), file)
+    title = f"{what}: {scores.correct} of {scores.images} right"
+    plots.save(plots.confusion(scores.confusion, names, title), file)
 
 
 def draw_reliability(

@@ -8,9 +8,8 @@ from paddle_wrn.answering.evaluation import list_to_score
 from paddle_wrn.answering.pictures import draw_reliability
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.loading import load_photos
-from paddle_wrn.runs.run_folder import METRICS, RELIABILITY
+from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.system.device import select_device
-from paddle_wrn.training.state import LAST
 
 
 def calibrate(
@@ -36,11 +35,7 @@ def calibrate(
     run = Path(run)
     if not 0 < wished_error < 1:
         raise UserError(f"wished error: found {wished_error:g}; it must lie between 0 and 1, e.g. 0.05")
-    if (run / LAST).exists() and not (run / METRICS).exists():  # both would write the same file
-        raise UserError(
-            f"{run}: its training is not finished and calibrates at its end; continue it with: "
-            f"python -m paddle_wrn.train --resume --output {run}"
-        )
+    RunFolder(run).refuse_unfinished()  # both would write the same file
     find_checkpoint(run)  # an exported folder has none
     select_device(device)
     classifier = load_classifier(run)
@@ -50,5 +45,5 @@ def calibrate(
     calibration = fit(logits, photos.labels, wished_error)
     store_calibration(run, calibration)
     if run.is_dir():
-        draw_reliability(run / RELIABILITY, logits, photos.labels, calibration, "validation")
+        draw_reliability(RunFolder(run).reliability, logits, photos.labels, calibration, "validation")
     return calibration

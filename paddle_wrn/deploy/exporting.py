@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from paddle import nn
 
 from paddle_wrn import deploy as exporting
-from paddle_wrn.answering.classifier import BEST, Classifier, find_checkpoint, load_classifier
+from paddle_wrn.answering.classifier import Classifier, find_checkpoint, load_classifier
 from paddle_wrn.answering.evaluation import list_to_score
 from paddle_wrn.answering.exported import (
     CONTRACT,
@@ -35,12 +35,11 @@ from paddle_wrn.photos.lists import PhotoList
 from paddle_wrn.photos.loading import Photos, load_photos
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.checkpoint import load_checkpoint
-from paddle_wrn.runs.run_folder import METRICS
+from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.scoring.metrics import accuracy
 from paddle_wrn.system.device import select_device
 from paddle_wrn.system.files import new_folder, write_text
 from paddle_wrn.system.versions import versions
-from paddle_wrn.training.state import LAST
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 EXAMPLE = "example.py"
@@ -110,11 +109,8 @@ def _check_request(run: Path, format: str, int8: bool, opset: int | None) -> Non
         raise UserError(f"opset: found {opset}; --int8 needs {onnx_file.INT8_OPSET} or more")
     if (run / CONTRACT).is_file():
         raise UserError(f"{run}: was exported already; give the run folder it came from")
-    if (run / LAST).exists() and not (run / METRICS).exists():
-        raise UserError(
-            f"{run}: its training is not finished; continue it with: python -m paddle_wrn.train --resume "
-            f"--output {run}, or give {run / BEST} to export the best so far"
-        )
+    folder = RunFolder(run)
+    folder.refuse_unfinished(f"or give {folder.best} to export the best so far")
     if format == "onnx":
         onnx_file.check_packages()
 

@@ -20,7 +20,7 @@ from paddle_wrn.models.weight_files import read_weights
 from paddle_wrn.models.weights import Arrays, put_weights, weights_of
 from paddle_wrn.photos.lists import Classes, read_classes
 from paddle_wrn.photos.preprocessing import Preprocessing
-from paddle_wrn.runs.run_folder import create_run_folder
+from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.system.files import new_folder
 from paddle_wrn.training.state import new_state
 
@@ -92,8 +92,9 @@ def import_weights(
     _check_classes(arrays, own, weights, classes, named)
     put_weights(state.model, arrays, weights)
     with new_folder(output) as run:
-        create_run_folder(run, config, preprocessing)
-        state.save_model(run)
+        folder = RunFolder(run)
+        folder.create(config, preprocessing)
+        state.save_model(folder)
     return config
 
 

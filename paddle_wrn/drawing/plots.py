@@ -10,18 +10,23 @@ import importlib.util
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from paddle_wrn.errors import UserError
+from paddle_wrn.scoring.metrics import PrecisionRecall
+from paddle_wrn.scoring.reliability import Bin
 from paddle_wrn.system.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Points = Sequence[tuple[float, float]]
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
 _COLOURS = (ORANGE, BLUE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "black")  # one a line
@@ -118,19 +123,22 @@ def new_figure(width: float, height: float) -> Figure:
     return figure.Figure(figsize=(width, height), layout="constrained")
 
 
-def curves(history: Sequence[Mapping[str, Any]], kept_epoch: int | None = None) -> Figure:
-    """Draw loss, accuracy and learning rate by epoch.
+def curves(
+    loss: Mapping[str, Points], accuracy: Mapping[str, Points], kept_epoch: int | None = None
+) -> Figure:
+    """Draw loss and accuracy by epoch.
 
     Args:
-        history: the epochs of a run, as in `history.jsonl`.
+        loss: `train` and `val` -> (epoch, cross-entropy in nats).
+        accuracy: `train` and `val` -> (epoch, share of right answers).
         kept_epoch: the epoch whose weights were kept; marked with a line.
     """
     figure = new_figure(9.6, 3.6)
-    loss, accuracy = figure.subplots(1, 2)
-    _two_lines(loss, history, "loss", "cross-entropy, nats")
-    _two_lines(accuracy, history, "acc", "accuracy")
-    accuracy.set_ylim(0, 1.02)
-    for axes in (loss, accuracy):
+    left, right = figure.subplots(1, 2)
+    _two_lines(left, loss, "cross-entropy, nats")
+    _two_lines(right, accuracy, "accuracy")
+    right.set_ylim(0, 1.02)
+    for axes in (left, right):
         if kept_epoch is not None:
             axes.axvline(kept_epoch, color=GREY, linewidth=0.8, linestyle=":")
             axes.text(
@@ -140,14 +148,13 @@ def curves(history: Sequence[Mapping[str, Any]], kept_epoch: int | None = None) 
     return figure
 
 
-def _two_lines(axes: Axes, history: Sequence[Mapping[str, Any]], what: str, label: str) -> None:
+def _two_lines(axes: Axes, lines: Mapping[str, Points], label: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for split, colour in (("train", ORANGE), ("val", BLUE)):
-        points = [(e["epoch"], e[f"{split}_{what}"]) for e in history if e.get(f"{split}_{what}") is not None]
+    for split, colour, name in (("train", ORANGE, "training (augmented)"), ("val", BLUE, "validation")):
+        points = lines.get(split)
         if points:
             marker = "o" if len(points) == 1 else ""
-            name = "training (augmented)" if split == "train" else "validation"
             axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=name)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -187,15 +194,15 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str)
 
 
 def reliability_diagram(
-    before: Sequence[Mapping[str, Any]],
-    after: Sequence[Mapping[str, Any]] | None,
+    before: Sequence[Bin],
+    after: Sequence[Bin] | None,
     title: str,
     threshold: float = 0.0,
 ) -> Figure:
     """Draw how often answers of each probability are right, and below it how many answers have it.
 
     Args:
-        before: `calibration.reliability` of the probabilities as the network gives them.
+        before: `scoring.reliability` of the probabilities as the network gives them.
         after: the same with the calibration; None: there is none.
         title: one line above.
         threshold: of the calibration; marked with a line if it lies within 0..1.
@@ -210,13 +217,13 @@ def reliability_diagram(
     for place, (parts, colour, name) in enumerate(series):
         if parts is None:
             continue
-        x, y = [part["confidence"] for part in parts], [part["accuracy"] for part in parts]
+        x, y = [part.confidence for part in parts], [part.accuracy for part in parts]
         shares.plot(x, y, "o", color=colour, markersize=6, label=name)
         for part in parts:
-            shares.plot([part["confidence"]] * 2, part["interval_95"], color=colour, alpha=0.4)
-            width = part["high"] - part["low"]
-            left = part["low"] + width * (0.1 + 0.4 * place)
-            counts.bar(left, part["count"], 0.4 * width, align="edge", color=colour, alpha=0.8)
+            shares.plot([part.confidence] * 2, part.interval_95, color=colour, alpha=0.4)
+            width = part.high - part.low
+            left = part.low + width * (0.1 + 0.4 * place)
+            counts.bar(left, part.count, 0.4 * width, align="edge", color=colour, alpha=0.8)
     if 0 < threshold <= 1:
         shares.axvline(threshold, color=GREY, linewidth=0.8)
         shares.text(threshold, 0.02, "not sure ", color=GREY, fontsize=8, ha="right")
@@ -233,7 +240,7 @@ def reliability_diagram(
     return figure
 
 
-def precision_recall(curves: Sequence[Mapping[str, Any] | None], names: Sequence[str], title: str) -> Figure:
+def precision_recall(curves: Sequence[PrecisionRecall | None], names: Sequence[str], title: str) -> Figure:
     """Draw the precision of each class over its recall; the classes with the least area are named.
 
     Args:
@@ -244,15 +251,15 @@ def precision_recall(curves: Sequence[Mapping[str, Any] | None], names: Sequence
     figure = new_figure(6.6, 4.4)
     axes = figure.add_subplot()
     found = [(curve, name) for curve, name in zip(curves, names, strict=True) if curve is not None]
-    found.sort(key=lambda pair: pair[0]["average_precision"])
+    found.sort(key=lambda pair: pair[0].average_precision)
     for place, (curve, name) in enumerate(found):
         named = place < len(_COLOURS)
         axes.plot(
-            curve["recall"], curve["precision"], drawstyle="steps-pre", zorder=-place,
+            curve.recall, curve.precision, drawstyle="steps-pre", zorder=-place,
             color=_COLOURS[place] if named else GREY, alpha=1 if named else 0.2,
         )  # fmt: skip
         if named:  # a label that begins with "_" would be left out of matplotlib's own legend
-            axes.text(1.06, 0.98 - 0.08 * place, f"{name} {curve['average_precision']:.2f}", va="top",
+            axes.text(1.06, 0.98 - 0.08 * place, f"{name} {curve.average_precision:.2f}", va="top",
                       color=_COLOURS[place], fontsize=9, parse_math=False)  # fmt: skip
     axes.set_title(title, fontsize=10, parse_math=False)
     axes.set_xlabel("share of the class that is found (recall)")
@@ -264,21 +271,36 @@ def precision_recall(curves: Sequence[Mapping[str, Any] | None], names: Sequence
     return figure
 
 
-def comparison(rows: Sequence[Mapping[str, Any]], photos: int) -> Figure:
+@dataclass(frozen=True)
+class ComparedRow:
+    """One row of the picture of a comparison.
+
+    Attributes:
+        name: stands at the left.
+        note: stands at the right.
+        accuracies: one a seed, 0..1; none yet: the row stays empty.
+        interval: of their mean, if there are any.
+    """
+
+    name: str
+    note: str
+    accuracies: Sequence[float]
+    interval: tuple[float, float] | None
+
+
+def comparison(rows: Sequence[ComparedRow], photos: int) -> Figure:
     """Draw the test accuracies of several configurations with their intervals, the first one on top.
 
     Args:
-        rows: one a configuration: `name`, `note` (written at the right), `accuracies` (one a seed, shares;
-            none yet: the row stays empty) and `interval`.
+        rows: one a configuration.
         photos: how many test photos there are.
     """
     figure = new_figure(9.6, 1.3 + 0.55 * len(rows))
     axes = figure.add_subplot()
     for place, row in enumerate(rows):
-        shares = 100 * np.asarray(row["accuracies"], float)
-        note = row["note"]
-        if len(shares):
-            low, high = (100 * bound for bound in row["interval"])
+        shares = 100 * np.asarray(row.accuracies, float)
+        if row.interval is not None:
+            low, high = (100 * bound for bound in row.interval)
             axes.plot([low, high], [place, place], color=BLUE, linewidth=2, solid_capstyle="butt")
             if len(shares) > 1:
                 axes.plot(shares, [place + 0.22] * len(shares), "o", color=GREY, markersize=3, alpha=0.7)
@@ -288,11 +310,11 @@ def comparison(rows: Sequence[Mapping[str, Any]], photos: int) -> Figure:
                 ha="center", fontsize=9,
             )  # fmt: skip
         axes.text(
-            1.02, place, note, transform=axes.get_yaxis_transform(), va="center", color=GREY, fontsize=9
+            1.02, place, row.note, transform=axes.get_yaxis_transform(), va="center", color=GREY, fontsize=9
         )
-    axes.set_yticks(range(len(rows)), [row["name"] for row in rows], parse_math=False)
+    axes.set_yticks(range(len(rows)), [row.name for row in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.6)
-    several = any(len(row["accuracies"]) > 1 for row in rows)
+    several = any(len(row.accuracies) > 1 for row in rows)
     dots = "mean, 95 % interval and single seeds" if several else "with 95 % interval"
     axes.set_xlabel(f"accuracy on {photos:,} test photos, % ({dots})")
     axes.grid(axis="x", alpha=0.25)

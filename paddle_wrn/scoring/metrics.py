@@ -1,14 +1,16 @@
 """Logits and labels -> figures. Counts are summed over images and divided once."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paddle_wrn.photos.preprocessing import Preprocessing
+from paddle_wrn.scoring.scores import ClassScores, Scores
 
 Logits = NDArray[np.floating[Any]]
+Probabilities = NDArray[np.float64]
 
 
 def softmax(logits: Logits) -> NDArray[np.float64]:
@@ -40,22 +42,31 @@ def wilson_interval(correct: int, count: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def precision_recall(
-    probabilities: NDArray[np.float64], labels: NDArray[np.int64]
-) -> list[dict[str, Any] | None]:
-    """Return what each class gains and loses as the probability from which on it is named is lowered.
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """What one class gains and loses as the probability from which on it is named is lowered.
+
+    Attributes:
+        recall: (K,) rising.
+        precision: (K,) at the same places.
+        average_precision: the area below.
+    """
+
+    recall: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    average_precision: float
+
+
+def precision_recall(probabilities: Probabilities, labels: NDArray[np.int64]) -> list[PrecisionRecall | None]:
+    """Return the curve of each class; None for a class without photos.
 
     Args:
         probabilities: (N, C).
         labels: (N,), values below C.
-
-    Returns:
-        For each class `recall` (rising), `precision` at the same places, and their `average_precision`; None
-        for a class without photos.
     """
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    curves: list[dict[str, Any] | None] = []
+    curves: list[PrecisionRecall | None] = []
     for label, column in enumerate(probabilities.T):
         truth = labels == label
         if not truth.any():
@@ -63,64 +74,48 @@ def precision_recall(
             continue
         precision, recall, _ = (values[::-1] for values in precision_recall_curve(truth, column))
         whole = int(np.argmax(recall == 1)) + 1  # beyond it, nothing is left to be found
-        curves.append(
-            {
-                "recall": recall[:whole],
-                "precision": precision[:whole],
-                "average_precision": float(average_precision_score(truth, column)),
-            }
-        )
+        area = float(average_precision_score(truth, column))
+        curves.append(PrecisionRecall(recall[:whole], precision[:whole], area))
     return curves
 
 
-def score(logits: Logits, labels: NDArray[np.int64], preprocessing: Preprocessing) -> dict[str, Any]:
-    """Return all figures of one list of photos, ready for JSON.
+def score(
+    logits: Logits, labels: NDArray[np.int64], classes: Sequence[str], display_names: Sequence[str]
+) -> Scores:
+    """Return all figures of one list of photos but those of its calibration.
 
     Args:
         logits: (N, C).
         labels: (N,), values below C.
-        preprocessing: names the C classes.
-
-    Returns:
-        images, correct, accuracy, its 95 % interval, top-k accuracies, loss, per-class precision, recall,
-        F1 and count, and the confusion matrix (rows: truth, columns: prediction).
+        classes: names of the C classes.
+        display_names: what to show to people.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    classes = preprocessing.classes
     predicted = logits.argmax(axis=1)
     positions = range(len(classes))
     correct = int((predicted == labels).sum())
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=positions, zero_division=0.0
     )
-    top_ks = [k for k in (2, 3, 5) if k < len(classes)]
-    return {
-        "images": len(labels),
-        "correct": correct,
-        "accuracy": correct / len(labels),
-        "interval_95": list(wilson_interval(correct, len(labels))),
-        "top_k": {str(k): accuracy(logits, labels, k) for k in top_ks},
-        "loss": cross_entropy(logits, labels),
-        "per_class": [
-            {
-                "class": name,
-                "display_name": preprocessing.display_names[i],
-                "images": int(support[i]),
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-            }
-            for i, name in enumerate(classes)
-        ],
-        "confusion": confusion_matrix(labels, predicted, labels=positions).tolist(),
-    }
-
-
-def describe(scores: Mapping[str, Any]) -> str:
-    """Say an accuracy in one line: `0.933 (28 of 30 right; the true rate is likely 0.787 to 0.982)`."""
-    low, high = scores["interval_95"]
-    return (
-        f"{scores['accuracy']:.3f} ({scores['correct']} of {scores['images']} right; "
-        f"the true rate is likely between {low:.3f} and {high:.3f})"
+    rows = zip(classes, display_names, support, precision, recall, f1, strict=True)
+    return Scores(
+        images=len(labels),
+        correct=correct,
+        accuracy=correct / len(labels),
+        interval_95=wilson_interval(correct, len(labels)),
+        top_k={k: accuracy(logits, labels, k) for k in (2, 3, 5) if k < len(classes)},
+        loss=cross_entropy(logits, labels),
+        per_class=tuple(
+            ClassScores(
+                name=name,
+                display_name=shown,
+                images=int(images),
+                precision=float(p),
+                recall=float(r),
+                f1=float(f),
+            )
+            for name, shown, images, p, r, f in rows
+        ),
+        confusion=tuple(map(tuple, confusion_matrix(labels, predicted, labels=positions).tolist())),
     )

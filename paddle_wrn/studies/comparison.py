@@ -4,7 +4,6 @@ What this command has trained before in the same output folder is not trained ag
 continues a comparison that was interrupted.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,16 @@ from paddle_wrn.errors import UserError
 from paddle_wrn.models.summary import Summary, summarise
 from paddle_wrn.photos.lists import DataFolder
 from paddle_wrn.photos.preprocessing import Preprocessing
-from paddle_wrn.runs.run_folder import check_run_folder, finished_results, read_predictions
+from paddle_wrn.runs.results import Results
+from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.studies.comparison_tables import csv_text, report
 from paddle_wrn.studies.statistics import Entry, Run, refuse_other_photos
+from paddle_wrn.system.console import log
 from paddle_wrn.system.device import select_device
 from paddle_wrn.system.files import write_text
 from paddle_wrn.training.processes import refuse_launcher
-from paddle_wrn.training.session import read_lists, train
+from paddle_wrn.training.session import train
+from paddle_wrn.training.setup import read_lists
 from paddle_wrn.training.state import new_state
 
 
@@ -67,9 +69,10 @@ def compare(
     waiting = []  # by seed, so that every configuration has been trained once before the second round
     for seed in range(seeds):
         for entry in entries:
-            run, config = output / f"{entry.name}-seed{seed}", _seeded(resolved[entry.name], seed)
-            check_run_folder(run, config, resume=True)
-            results = finished_results(run, lists.digest())
+            run = RunFolder(output / f"{entry.name}-seed{seed}")
+            config = _seeded(resolved[entry.name], seed)
+            run.check_free(config, resume=True)
+            results = run.results_on(lists.digest())
             if results is None:
                 waiting.append((entry, seed, run, config))
             else:
@@ -79,13 +82,13 @@ def compare(
     _write(output, entries)
     done = len(entries) * seeds - len(waiting)
     if done:
-        print(f"{done} of {len(entries) * seeds} runs in {output} are trained already")
+        log.info(f"{done} of {len(entries) * seeds} runs in {output} are trained already")
     for number, (entry, seed, run, config) in enumerate(waiting, start=done + 1):
-        print(f"{number} of {len(entries) * seeds}: {entry.name}, seed {seed}")
+        log.info(f"{number} of {len(entries) * seeds}: {entry.name}, seed {seed}")
         try:
-            results = train(config, output=run, resume=True)
-        except (KeyboardInterrupt, SystemExit):
-            print(f"{output}: what is finished is in comparison.md; the same command continues it")
+            results = train(config, output=run.path, resume=True)
+        except KeyboardInterrupt:
+            log.info(f"{output}: what is finished is in comparison.md; the same command continues it")
             raise
         entry.runs[seed] = _finished(run, results)
         _write(output, entries)
@@ -143,7 +146,7 @@ def _summary(config: Config, lists: DataFolder) -> Summary:
     )
     with paddle.utils.unique_name.guard():
         state = new_state(config, preprocessing)
-    state.restore(Path(os.devnull), lists.digest())  # where no run is: loads the weights to begin with
+    state.begin()
     if config.augment.crop_size is not None:  # it is trained on these
         summarise(state.model, (3, config.augment.crop_size, config.augment.crop_size))
     return summarise(state.model, (3, config.input.size, config.input.size))
@@ -153,22 +156,22 @@ def _seeded(config: Config, seed: int) -> Config:
     return config.model_copy(update={"seed": seed})
 
 
-def _finished(run: Path, results: Mapping[str, Any]) -> Run:
-    rows = sorted(read_predictions(run), key=lambda row: row["path"])
-    photos = tuple((row["path"], row["class"]) for row in rows)
-    return Run(str(run), results, photos, np.array([row["predicted"] == row["class"] for row in rows]))
+def _finished(run: RunFolder, results: Results) -> Run:
+    answers = sorted(run.answers(), key=lambda answer: answer.path)
+    photos = tuple((answer.path, answer.class_name) for answer in answers)
+    return Run(str(run), results, photos, np.array([answer.correct for answer in answers]))
 
 
 def _write(output: Path, entries: Sequence[Entry]) -> None:
     write_text(output / "comparison.md", report(entries))
     write_text(output / "comparison.csv", csv_text(entries))
     rows = [
-        {
-            "name": entry.name,
-            "note": f"{entry.parameters:,} parameters\n{_time(entry)}",
-            "accuracies": entry.accuracies,
-            "interval": entry.interval if entry.runs else None,
-        }
+        plots.ComparedRow(
+            name=entry.name,
+            note=f"{entry.parameters:,} parameters\n{_time(entry)}",
+            accuracies=entry.accuracies,
+            interval=entry.interval if entry.runs else None,
+        )
         for entry in entries
     ]
     photos = max((len(run.photos) for entry in entries for run in entry.runs.values()), default=0)

@@ -3,10 +3,10 @@
 import csv
 import io
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import mean, stdev
-from typing import Any
 
+from paddle_wrn.runs.results import Results
 from paddle_wrn.studies.statistics import Entry, compare_pairs
 
 
@@ -34,7 +34,7 @@ def _row(entry: Entry) -> list[str]:
     low, high = entry.interval
     return [
         *known,
-        _mean_and_spread([run.results["val"]["accuracy"] for run in runs if "val" in run.results]),
+        _mean_and_spread([run.results.val.accuracy for run in runs if run.results.val]),
         _mean_and_spread(entry.accuracies),
         f"{100 * low:.1f} to {100 * high:.1f}",
         f"{entry.median('seconds'):.0f}",
@@ -88,14 +88,11 @@ def caption(entries: Sequence[Entry]) -> str:
     return f"{len(runs[0].photos):,} test photos, {shown} {circumstances([run.results for run in runs])}."
 
 
-def circumstances(results: Sequence[Mapping[str, Any]]) -> str:
+def circumstances(results: Sequence[Results]) -> str:
     """Return device, system and versions behind some `metrics.json`."""
-    devices = sorted({figures["device"] for figures in results})
+    devices = sorted({figures.device for figures in results})
     versions = sorted(
-        {
-            ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
-            for figures in results
-        }
+        {", ".join(f"{name} {version}" for name, version in figures.versions.items()) for figures in results}
     )
     return f"Measured with {' and '.join(versions)}, on {' and '.join(devices)}, {platform.platform()}"
 
@@ -126,10 +123,10 @@ def csv_text(entries: Sequence[Entry]) -> str:
     )  # fmt: skip
     for entry in entries:
         for seed, run in entry.runs.items():
-            val, test = run.results.get("val", {}), run.results["test"]
             rows.writerow(
                 [entry.name, entry.network, entry.parameters, entry.multiply_adds, seed,
-                 val.get("accuracy"), test["accuracy"], test["correct"], test["images"],
-                 *(run.results[figure] for figure in figures), run.folder]
+                 None if run.results.val is None else run.results.val.accuracy,
+                 run.test.accuracy, run.test.correct, run.test.images,
+                 *(getattr(run.results, figure) for figure in figures), run.folder]
             )  # fmt: skip
     return text.getvalue()

@@ -6,7 +6,6 @@ trainings with the settings of the run, each on three quarters of all photos. Wh
 same command continues after an interruption.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import DataFolder, read_data_folder, read_list
 from paddle_wrn.photos.loading import load_photos
 from paddle_wrn.photos.splitting.record import duplicate_numbers
-from paddle_wrn.runs.run_folder import METRICS, stored_config
+from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.scoring.metrics import softmax
 from paddle_wrn.studies.judgements import Judgements, judge, listed_as, write_judgements
 from paddle_wrn.system.files import write_text
@@ -46,7 +45,7 @@ def check_labels(run: Path | str, *, data: Path | str | None = None) -> Judgemen
     refuse_launcher("check_labels")
     run = Path(run)
     find_checkpoint(run)
-    config = stored_config(run) if run.is_dir() else None
+    config = RunFolder(run).config()
     if config is None:
         raise UserError(f"{run}: does not say how it was trained; a run folder with a config.yaml is needed")
     folder = read_data_folder(config.data if data is None else data)
@@ -97,12 +96,11 @@ def _folds(folder: DataFolder, paths: Sequence[Path], labels: NDArray[np.int64])
 
 def _cost(run: Path, config: Config, trained_on: int, photos: int) -> str:
     """Say what it will take, going by the run's own time."""
-    try:
-        seconds = json.loads((run / METRICS).read_text("utf-8"))["seconds"]
-        minutes = seconds * FOLDS * photos * (FOLDS - 1) / FOLDS / trained_on / 60
+    results = RunFolder(run).results()
+    time = ""
+    if results is not None:
+        minutes = results.seconds * FOLDS * photos * (FOLDS - 1) / FOLDS / trained_on / 60
         time = f", about {minutes:.0f} minutes on the machine the run was trained on"
-    except (OSError, ValueError, KeyError, TypeError):
-        time = ""
     return f"{FOLDS} trainings of {config.epochs} epochs on three quarters of the photos{time}"
 
 

@@ -5,7 +5,7 @@ functions are pure: the figures of finished runs go in, numbers come out.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import mean, median, stdev
@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddle_wrn.errors import UserError
+from paddle_wrn.runs.results import Results
 from paddle_wrn.scoring.metrics import wilson_interval
+from paddle_wrn.scoring.scores import Scores
 
 RESAMPLES = 9999  # the smallest p is 2 in 10,000
 SIGNIFICANT = 0.05
@@ -35,14 +37,20 @@ class Run:
     """
 
     folder: str
-    results: Mapping[str, Any]
+    results: Results
     photos: tuple[Photo, ...]
     correct: NDArray[np.bool_]
 
     @property
     def accuracy(self) -> float:
         """Share of the test photos that was classified rightly."""
-        return float(self.results["test"]["accuracy"])
+        return self.test.accuracy
+
+    @property
+    def test(self) -> Scores:
+        """Figures of the test photos, without which there is nothing to compare."""
+        assert self.results.test is not None
+        return self.results.test
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class Entry:
 
     def median(self, figure: str) -> float:
         """Return the median over the finished runs of a figure of `metrics.json`."""
-        return float(median(run.results[figure] for run in self.runs.values()))
+        return float(median(getattr(run.results, figure) for run in self.runs.values()))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a long command says, and how it hears that it is to stop."""
+"""What a long command says, on the screen and in a file."""
 
 import logging
 import sys
@@ -18,22 +18,34 @@ def text_width(text: str) -> int:
 
 
 @contextmanager
+def log_on_screen() -> Iterator[None]:
+    """Show what is logged on the screen, above the progress bar, once however often this is nested."""
+    if any(isinstance(handler, _AboveBar) for handler in log.handlers):
+        yield
+        return
+    with _handled_by(_AboveBar()):
+        yield
+
+
+@contextmanager
 def log_to(file: Path) -> Iterator[None]:
-    """Show what is logged on the screen, above the progress bar, and append it to a file."""
-    screen = _AboveBar()
+    """Append what is logged to a file."""
     to_file = logging.FileHandler(file, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
-    handlers = (screen, to_file)
+    with _handled_by(to_file):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: logging.Handler) -> Iterator[None]:
     log.setLevel(logging.INFO)
     log.propagate = False
-    for handler in handlers:
-        log.addHandler(handler)
+    log.addHandler(handler)
     try:
         yield
     finally:
-        for handler in handlers:
-            log.removeHandler(handler)
-            handler.close()
+        log.removeHandler(handler)
+        handler.close()
 
 
 class _AboveBar(logging.Handler):

@@ -13,6 +13,18 @@ class Stop:
     signal: int | None = None
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal has ended the work in good order.
+
+    Attributes:
+        signal: its number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal = number
+
+
 @contextmanager
 def stop_signals(launched: bool = False) -> Iterator[Stop]:
     """Catch Ctrl-C and SIGTERM once; a second one acts at once. Does nothing outside the main thread.

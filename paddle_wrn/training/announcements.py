@@ -2,62 +2,54 @@
 
 import shlex
 import signal
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from paddle_wrn.config import Config
 from paddle_wrn.models.summary import Summary
-from paddle_wrn.photos.lists import DataFolder
-from paddle_wrn.photos.loading import Photos
+from paddle_wrn.runs.epochs import Epoch
+from paddle_wrn.runs.results import Results
+from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.system.console import log
-from paddle_wrn.system.device import Device
+from paddle_wrn.training.setup import Setup
 from paddle_wrn.training.state import Progress, TrainingState
 
 
-def introduce(
-    config: Config,
-    device: Device,
-    folder: DataFolder,
-    lists: Mapping[str, Photos],
-    summary: Summary,
-    state: TrainingState,
-    run: Path,
-) -> None:
+def introduce(setup: Setup, state: TrainingState, summary: Summary) -> None:
     """Log device, data, network and run folder."""
-    log.info("device    %s (%s)", device.name, device.reason)
-    if state.processes.count > 1:
-        log.info("processes %d, each takes its share of every batch", state.processes.count)
-    if config.amp and not device.is_gpu:
+    config, progress = setup.config, state.progress
+    continued = bool(progress.epoch or progress.step)
+    log.info("device    %s (%s)", setup.device.name, setup.device.reason)
+    if setup.processes.count > 1:
+        log.info("processes %d, each takes its share of every batch", setup.processes.count)
+    if config.amp and not setup.device.is_gpu:
         log.info("          amp is on, but mixed precision does nothing on the processor")
-    counts = ", ".join(f"{len(photos)} {name}" for name, photos in lists.items())
+    counts = ", ".join(f"{len(photos)} {name}" for name, photos in setup.photos.items())
+    folder = setup.folder
     log.info("data      %s: %s photos, %d classes", folder.folder, counts, len(folder.classes.names))
-    if "val" not in lists:
+    if "val" not in setup.photos:
         log.info("          no val.txt: the last epoch is kept, since nothing can be chosen by")
     log.info("network   %s\n%s", config.model.name, summary)
-    if config.model.weights is not None and not (state.progress.epoch or state.progress.step):
+    if config.model.weights is not None and not continued:
         log.info("start     %s", state.origin)
     if config.model.trainable == "head":
         log.info("          only the last linear layer learns")
-    log.info("run       %s", run)
-    log.info("          watch it: python -m paddle_wrn.board %s", shlex.quote(str(run)))
-    if state.progress.epoch or state.progress.step:
-        log.info("resumed   after epoch %d, step %d", state.progress.epoch, state.progress.step)
+    log.info("run       %s", setup.run)
+    log.info("          watch it: python -m paddle_wrn.board %s", shlex.quote(str(setup.run)))
+    if continued:
+        log.info("resumed   after epoch %d, step %d", progress.epoch, progress.step)
 
 
-def epoch_line(epoch: Mapping[str, Any], epochs: int, keep: bool) -> str:
+def epoch_line(epoch: Epoch, epochs: int, keep: bool) -> str:
     """Return the line of an epoch that is done."""
     val = ""
-    if epoch["val_acc"] is not None:
-        val = f"  val loss {epoch['val_loss']:.4f} acc {epoch['val_acc']:.3f}{' (kept)' if keep else ''}"
+    if epoch.val_acc is not None:
+        val = f"  val loss {epoch.val_loss:.4f} acc {epoch.val_acc:.3f}{' (kept)' if keep else ''}"
     return (
-        f"epoch {epoch['epoch']:{len(str(epochs))}}/{epochs}  lr {epoch['lr']:.4g}  "
-        f"train loss {epoch['train_loss']:.4f} acc {epoch['train_acc']:.3f}{val}  "
-        f"{epoch['images_per_second']:.0f} photos/s"
+        f"epoch {epoch.epoch:{len(str(epochs))}}/{epochs}  lr {epoch.lr:.4g}  "
+        f"train loss {epoch.train_loss:.4f} acc {epoch.train_acc:.3f}{val}  "
+        f"{epoch.images_per_second:.0f} photos/s"
     )
 
 
-def stopped(signal_number: int, run: Path, progress: Progress) -> str:
+def stopped(signal_number: int, run: RunFolder, progress: Progress) -> str:
     """Return what is said when a signal has ended a training, and how to continue."""
     name = signal.Signals(signal_number).name
     return (
@@ -67,8 +59,9 @@ def stopped(signal_number: int, run: Path, progress: Progress) -> str:
     )
 
 
-def not_again(run: Path, finished: Mapping[str, Any]) -> str:
+def not_again(run: RunFolder, finished: Results) -> str:
     """Return what is said of a run that is trained already."""
-    split = next((split for split in ("test", "val") if split in finished), None)
-    accuracy = "" if split is None else f" ({split} accuracy {finished[split]['accuracy']:.3f})"
+    found = finished.test or finished.val
+    split = "val" if finished.test is None else "test"
+    accuracy = "" if found is None else f" ({split} accuracy {found.accuracy:.3f})"
     return f"{run}: trained already{accuracy}, so nothing is done; to train it again, add --again"

@@ -1,19 +1,20 @@
-"""The training loop: batches, one step, one epoch.
+"""The training loop: all epochs, one epoch, one step.
 
 Everything random is a function of (seed, epoch, step): the order of the photos, their augmentation and
 dropout. So a checkpoint needs no random states, and a run that was stopped anywhere and resumed ends with
 the same weights, bit for bit, as one that was not.
 
-Several processes (see `distributed`) see the same photos in the same steps, each its share of them. The loss
+Several processes (see `processes`) see the same photos in the same steps, each its share of them. The loss
 of a step is the mean over all; dropout and the statistics of BatchNorm are those of each share.
 """
 
 import math
-from collections.abc import Callable, Generator, Iterator
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import paddle
@@ -21,59 +22,89 @@ import paddle.nn.functional as F
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from paddle_wrn.config import Config
 from paddle_wrn.errors import UserError
-from paddle_wrn.photos.augmentation import augment
 from paddle_wrn.photos.loading import Photos
+from paddle_wrn.runs.epochs import Epoch
 from paddle_wrn.scoring import metrics
-from paddle_wrn.system.signals import Stop
-from paddle_wrn.training.batches import prepared_ahead, shuffled_batches, steps_per_epoch
+from paddle_wrn.system.signals import Stop, Stopped, stop_signals
+from paddle_wrn.training.batches import Batch, steps_per_epoch, training_batches
 from paddle_wrn.training.optimization import learning_rate
-from paddle_wrn.training.processes import Processes
+from paddle_wrn.training.recording import Recorder
 from paddle_wrn.training.state import TrainingState
+
+Bar: TypeAlias = "tqdm[Any]"
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What one step of one process needs.
+class Pace:
+    """How long the steps of an epoch, or of what was left of it, have taken.
 
     Attributes:
-        images: (N, 3, S, S) float32.
-        labels: (N,) int64.
-        dropout_seed: for the random choices of dropout.
-        photos: of this step, in all processes together.
+        photos: that were trained on.
+        seconds: that it took.
     """
 
-    images: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    dropout_seed: int
     photos: int
+    seconds: float
 
 
-def training_batches(state: TrainingState, photos: Photos) -> Generator[Batch]:
-    """Yield what remains of the training, shuffled and augmented, epoch after epoch.
+def train_epochs(state: TrainingState, photos: Photos, val: Photos | None, recorder: Recorder) -> None:
+    """Train from where `state` stands to the last epoch; validate and save after each.
 
-    Each batch is prepared ahead: that of an epoch's first step while the last epoch is validated.
+    Args:
+        state: network, optimizer and progress.
+        photos: to learn from.
+        val: to validate with, if there are any.
+        recorder: keeps what happens.
+
+    Raises:
+        UserError: loss or weights are not finite; the last good checkpoint is named.
+        Stopped: Ctrl-C or SIGTERM came; all that was done is saved.
     """
-    config = state.config
+    config, progress, processes = state.config, state.progress, state.processes
+    steps = steps_per_epoch(len(photos), config.batch_size, config.drop_last)
+    an_epoch = min(len(photos), steps * config.batch_size)  # photos
+    batches = training_batches(state, photos)
+    bar = recorder.progress_bar(config.epochs * an_epoch, progress.epoch * an_epoch + progress.seen)
+    with bar, closing(batches), stop_signals(launched=processes.count > 1) as stop:
+        while progress.epoch < config.epochs:
+            with recorder.last_good_named():
+                pace = train_epoch(state, batches, steps, stop, bar)
+                epoch = finish_epoch(state, val, pace) if progress.step == steps else None
+            if epoch is not None:
+                recorder.add(epoch, state)
+            recorder.save(state)
+            processes.wait()
+            number = processes.largest(stop.signal or 0)
+            if number and progress.epoch < config.epochs:
+                recorder.stopped(number, progress)
+                raise Stopped(number)
 
-    def prepare(epoch: int, step: int, indices: NDArray[np.int64]) -> Batch:
-        rng = np.random.default_rng([config.seed, epoch, step])
-        dropout_seed = (int(rng.integers(2**31)) + state.processes.rank) % 2**31
-        own = state.processes.share(len(indices))
-        images = augment(photos.images[indices], config.augment, rng)[own]
-        labels = photos.labels[indices[own]]
-        return Batch(state.preprocessing.normalise(images), labels, dropout_seed, len(indices))
 
-    def jobs(epoch: int, first: int) -> Iterator[Callable[[], Batch]]:
-        while epoch < config.epochs:
-            for step, indices in shuffled_batches(
-                len(photos), config.batch_size, config.drop_last, config.seed, epoch, first
-            ):
-                yield partial(prepare, epoch, step, indices)
-            epoch, first = epoch + 1, 0
+def train_epoch(state: TrainingState, batches: Iterator[Batch], steps: int, stop: Stop, bar: Bar) -> Pace:
+    """Train to the end of the epoch, which has so many steps, or until `stop` is set on any process.
 
-    return prepared_ahead(jobs(state.progress.epoch, state.progress.step))
+    Raises:
+        UserError: loss or weights are not finite.
+    """
+    began, seen_before = time.perf_counter(), state.progress.seen
+    config, progress = state.config, state.progress
+    state.train_mode()
+    for batch in islice(batches, steps - progress.step):
+        moment = progress.epoch + (progress.step + 0.5) / steps
+        state.optimizer.set_lr(learning_rate(config.schedule, config.optimizer.lr, moment, config.epochs))
+        stops = train_step(state, batch, stop)
+        bar.update(batch.photos)
+        bar.set_postfix(
+            loss=f"{progress.loss_sum / progress.seen:.3f}", acc=f"{progress.correct / progress.seen:.3f}"
+        )
+        if stops:
+            break
+    average_running_statistics(state)
+    _refuse_ruined_weights(state)
+    pace = Pace(progress.seen - seen_before, time.perf_counter() - began)
+    progress.seconds += pace.seconds
+    return pace
 
 
 def train_step(state: TrainingState, batch: Batch, stop: Stop | None = None) -> bool:
@@ -116,23 +147,41 @@ def train_step(state: TrainingState, batch: Batch, stop: Stop | None = None) -> 
     return stops > 0
 
 
-def train_epoch(
-    state: TrainingState, batches: Iterator[Batch], steps: int, stop: Stop, bar: "tqdm[Any]"
-) -> None:
-    """Train to the end of the epoch, which has so many steps, or until `stop` is set on any process."""
-    config, progress = state.config, state.progress
-    state.train_mode()
-    for batch in islice(batches, steps - progress.step):
-        moment = progress.epoch + (progress.step + 0.5) / steps
-        state.optimizer.set_lr(learning_rate(config.schedule, config.optimizer.lr, moment, config.epochs))
-        stops = train_step(state, batch, stop)
-        bar.update(batch.photos)
-        bar.set_postfix(
-            loss=f"{progress.loss_sum / progress.seen:.3f}", acc=f"{progress.correct / progress.seen:.3f}"
-        )
-        if stops:
-            break
-    average_running_statistics(state)
+def finish_epoch(state: TrainingState, val: Photos | None, pace: Pace) -> Epoch:
+    """Validate, close the epoch in `state.progress` and say there whether its weights are the ones to keep.
+
+    Raises:
+        UserError: the validation loss is not finite.
+    """
+    began, progress = time.perf_counter(), state.progress
+    train_loss, train_acc = progress.loss_sum / progress.seen, progress.correct / progress.seen
+    val_loss, val_acc = None, None
+    keep = val is None or state.config.selection == "last"
+    if val is not None:
+        logits = _shared_logits(state, val)
+        val_loss, val_acc = metrics.cross_entropy(logits, val.labels), metrics.accuracy(logits, val.labels)
+        if not math.isfinite(val_loss):
+            raise _diverged(state, progress.step, f"the validation loss is {val_loss}")
+        keep = keep or val_acc >= progress.best_acc
+        if keep:
+            progress.best_acc = val_acc
+    progress.epoch += 1
+    progress.step = progress.seen = progress.correct = 0
+    progress.loss_sum = 0.0
+    if keep:
+        progress.best_epoch = progress.epoch
+    validating = time.perf_counter() - began
+    progress.seconds += validating
+    return Epoch(
+        epoch=progress.epoch,
+        lr=state.optimizer.get_lr(),
+        train_loss=train_loss,
+        train_acc=train_acc,
+        val_loss=val_loss,
+        val_acc=val_acc,
+        images_per_second=pace.photos / pace.seconds,
+        seconds=pace.seconds + validating,
+    )
 
 
 def average_running_statistics(state: TrainingState) -> None:
@@ -147,66 +196,6 @@ def average_running_statistics(state: TrainingState) -> None:
     state.processes.add_up(own, 1 / state.processes.count)
 
 
-def refuse_small_batches(config: Config, photos: int, processes: Processes) -> None:
-    """Raise `UserError` if a batch of an epoch has fewer photos than there are processes."""
-    steps = steps_per_epoch(photos, config.batch_size, config.drop_last)
-    smallest = min(config.batch_size, photos - (steps - 1) * config.batch_size)
-    if smallest < processes.count:
-        raise UserError(
-            f"batch_size: found {config.batch_size}, so that a batch of the {photos} photos has only "
-            f"{smallest}; each of the {processes.count} processes needs one at least"
-        )
-
-
-def _diverged(state: TrainingState, step: int, what: str) -> UserError:
-    return UserError(
-        f"epoch {state.progress.epoch + 1}, step {step}: {what}; "
-        f"train with a lower --optimizer.lr (it was {state.config.optimizer.lr:g})"
-    )
-
-
-def refuse_ruined_weights(state: TrainingState) -> None:
-    """Raise `UserError` if the last step, whose loss nobody sees before it is saved, left no numbers."""
-    if not all(bool(paddle.isfinite(value).all()) for value in state.model.state_dict().values()):
-        raise _diverged(state, state.progress.step, "the weights are not finite")
-
-
-def finish_epoch(state: TrainingState, val: Photos | None) -> tuple[dict[str, Any], bool]:
-    """Validate, close the epoch in `state.progress` and judge it.
-
-    Returns:
-        The epoch's line of the history, and whether its weights are the ones to keep.
-
-    Raises:
-        UserError: the validation loss is not finite.
-    """
-    progress = state.progress
-    epoch = {
-        "epoch": progress.epoch + 1,
-        "lr": state.optimizer.get_lr(),
-        "train_loss": progress.loss_sum / progress.seen,
-        "train_acc": progress.correct / progress.seen,
-        "val_loss": None,
-        "val_acc": None,
-    }
-    keep = val is None or state.config.selection == "last"
-    if val is not None:
-        logits = _shared_logits(state, val)
-        epoch["val_loss"] = metrics.cross_entropy(logits, val.labels)
-        if not math.isfinite(epoch["val_loss"]):
-            raise _diverged(state, progress.step, f"the validation loss is {epoch['val_loss']}")
-        epoch["val_acc"] = metrics.accuracy(logits, val.labels)
-        keep = keep or epoch["val_acc"] >= progress.best_acc
-        if keep:
-            progress.best_acc = epoch["val_acc"]
-    progress.epoch += 1
-    progress.step = progress.seen = progress.correct = 0
-    progress.loss_sum = 0.0
-    if keep:
-        progress.best_epoch = progress.epoch
-    return epoch, keep
-
-
 def _shared_logits(state: TrainingState, photos: Photos) -> NDArray[np.float32]:
     """Return (N, classes) logits; every process computes those of its share of the photos."""
     logits = np.zeros((len(photos), len(state.preprocessing.classes)), np.float32)
@@ -214,3 +203,16 @@ def _shared_logits(state: TrainingState, photos: Photos) -> NDArray[np.float32]:
     if own.start < own.stop:
         logits[own] = state.classifier.logits(photos.images[own])
     return state.processes.sum(logits)
+
+
+def _refuse_ruined_weights(state: TrainingState) -> None:
+    """Raise `UserError` if the last step, whose loss nobody sees before it is saved, left no numbers."""
+    if not all(bool(paddle.isfinite(value).all()) for value in state.model.state_dict().values()):
+        raise _diverged(state, state.progress.step, "the weights are not finite")
+
+
+def _diverged(state: TrainingState, step: int, what: str) -> UserError:
+    return UserError(
+        f"epoch {state.progress.epoch + 1}, step {step}: {what}; "
+        f"train with a lower --optimizer.lr (it was {state.config.optimizer.lr:g})"
+    )

@@ -11,7 +11,7 @@ import paddle
 import safetensors.numpy
 from paddle import nn
 
-from paddle_wrn.answering.classifier import BEST, Classifier
+from paddle_wrn.answering.classifier import Classifier
 from paddle_wrn.config import Config
 from paddle_wrn.errors import UserError
 from paddle_wrn.models import create_model
@@ -21,11 +21,10 @@ from paddle_wrn.models.weights import Arrays, put_weights, weights_of
 from paddle_wrn.native import accelerate
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.checkpoint import load_checkpoint, save_checkpoint
+from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.training.optimization import make_optimizer
 from paddle_wrn.training.processes import ALONE, Processes
 
-LAST = Path("checkpoints") / "last.safetensors"
-PREVIOUS = Path("checkpoints") / "previous.safetensors"
 PRETRAINED = "pretrained"  # as `model.weights`: Paddle's own
 
 
@@ -81,13 +80,18 @@ class TrainingState:
         else:
             self.model.train()
 
-    def save(self, run: Path, data_digest: str) -> None:
-        """Write `last`; what was `last` becomes `previous`, so one of the two is whole at any moment."""
-        waiting = run / LAST.with_name("next.safetensors")
-        save_checkpoint(waiting, self._arrays(), {"kind": "training", "data": data_digest} | self._record())
-        if (run / LAST).exists():
-            os.replace(run / LAST, run / PREVIOUS)
-        os.replace(waiting, run / LAST)
+    def save(self, run: RunFolder, lists: str) -> None:
+        """Write `last`; what was `last` becomes `previous`, so one of the two is whole at any moment.
+
+        Args:
+            run: the folder.
+            lists: fingerprint of the lists.
+        """
+        waiting = run.last.with_name("next.safetensors")
+        save_checkpoint(waiting, self._arrays(), {"kind": "training", "data": lists} | self._record())
+        if run.last.exists():
+            os.replace(run.last, run.previous)
+        os.replace(waiting, run.last)
 
     def take_from_first(self) -> None:
         """Let every process continue with the weights and the progress of the first."""
@@ -101,7 +105,7 @@ class TrainingState:
         if not self.processes.is_first:
             self._take(safetensors.numpy.load(content), record, "the first process")
 
-    def save_model(self, run: Path) -> None:
+    def save_model(self, run: RunFolder) -> None:
         """Write `best`: the weights with all that is needed to use them."""
         record = {
             "kind": "model",
@@ -110,9 +114,9 @@ class TrainingState:
             "settings": self.config.model_dump(mode="json", exclude={"data", "device"}),
             "epoch": self.progress.epoch,
         }
-        save_checkpoint(run / BEST, weights_of(self.model), record)
+        save_checkpoint(run.best, weights_of(self.model), record)
 
-    def restore(self, run: Path, data_digest: str) -> list[str]:
+    def restore(self, run: RunFolder, lists: str) -> list[str]:
         """Continue from `last`, or from `previous` if `last` is damaged; without either, begin.
 
         Returns:
@@ -123,7 +127,7 @@ class TrainingState:
                 begin with do not fit.
         """
         complaints = []
-        for file in (run / LAST, run / PREVIOUS):
+        for file in (run.last, run.previous):
             if not file.exists():
                 continue
             try:
@@ -131,7 +135,7 @@ class TrainingState:
             except UserError as error:
                 complaints.append(str(error))
                 continue
-            if record["data"] != data_digest:
+            if record["data"] != lists:
                 raise UserError(
                     f"{run}: the lists have changed since this run began; "
                     "start a new one in another --output folder"
@@ -139,17 +143,25 @@ class TrainingState:
             self._take(arrays, record, file)
             self.restored = arrays
             if complaints:  # the next save must not put the damaged `last` in the place of this one
-                (run / LAST).unlink()
+                run.last.unlink()
             return complaints
         if complaints:
             raise UserError(" and ".join(complaints))
+        self.begin()
+        return []
+
+    def begin(self) -> None:
+        """Load the weights to begin with, where the configuration names some.
+
+        Raises:
+            UserError: they are missing, or do not fit.
+        """
         weights = self.config.model.weights
         if weights is not None:
             self.origin = start_from(
                 self.model,
                 download_weights(self.config.model.name) if weights == PRETRAINED else weights,
             )
-        return []
 
     def _arrays(self) -> Arrays:
         optimizer = {k: v for k, v in self.optimizer.state_dict().items() if isinstance(v, paddle.Tensor)}

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import types
 import unicodedata
 import zipfile
 from collections.abc import Callable

@@ -1,11 +1,9 @@
 """A run folder and its photos -> everything the page tells, as numbers."""
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +18,11 @@ from paddle_wrn.photos.lists import DataFolder, PhotoList, read_data_folder
 from paddle_wrn.photos.loading import Photos, load_photos
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.photos.splitting.record import SplitRecord, read_record
-from paddle_wrn.runs.history import Epoch, read_history
-from paddle_wrn.runs.run_folder import METRICS, stored_config
+from paddle_wrn.runs.epochs import Epoch
+from paddle_wrn.runs.results import Results
+from paddle_wrn.runs.run_folder import RunFolder
+from paddle_wrn.scoring.scores import Scores
 from paddle_wrn.studies.judgements import Judgements, judge, listed_as, read_judgements
-from paddle_wrn.training.state import LAST
 
 NEIGHBOURS = 3
 NEIGHBOURS_AMONG = 5000  # training photos; of more, so many are drawn
@@ -37,13 +36,13 @@ class Judged:
         photos: N decoded photos.
         logits: (N, C).
         probabilities: (N, C), calibrated.
-        scores: as `score_calibrated` gives them.
+        scores: their figures.
     """
 
     photos: Photos
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float64]
-    scores: Mapping[str, Any]
+    scores: Scores
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -72,7 +71,7 @@ class Findings:
     Attributes:
         run: its folder.
         config: its settings; a network that was brought in has none.
-        results: its `metrics.json`; empty if it has none.
+        results: its figures; None if the network was brought in.
         history: its epochs.
         classifier: the network.
         names: what the page calls the classes.
@@ -86,7 +85,7 @@ class Findings:
 
     run: Path
     config: Config | None
-    results: Mapping[str, Any]
+    results: Results | None
     history: list[Epoch]
     classifier: Classifier
     names: tuple[str, ...]
@@ -142,8 +141,9 @@ def gather(run: Path, data: Path | str | None, language: str) -> Findings:
     find_checkpoint(run)
     if not run.is_dir():
         raise UserError(f"{run}: is a file; the report needs the run folder")
-    config, results, history = stored_config(run), _results(run), read_history(run)
-    if not results and (history or (run / LAST).is_file()):
+    home = RunFolder(run)
+    config, results, history = home.config(), home.results(), home.epochs()
+    if results is None and (history or home.unfinished):
         raise UserError(
             f"{run}: the training is not finished ({len(history)} epochs are done); continue it "
             f"with: python -m paddle_wrn.train --resume --output {run}"
@@ -175,7 +175,7 @@ def gather(run: Path, data: Path | str | None, language: str) -> Findings:
         train=load(_drawn(folder.train)),
         judged=judged,
         checked=read_judgements(run, folder),
-        other_lists=results["lists"] != folder.digest() if "lists" in results else None,
+        other_lists=results.lists != folder.digest() if results and results.lists else None,
     )
 
 
@@ -204,20 +204,6 @@ def _names(contract: Preprocessing, language: str) -> tuple[str, ...]:
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     lengths = np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
     return vectors / np.maximum(lengths, 1e-12)
-
-
-def _results(run: Path) -> dict[str, Any]:
-    """Return the figures of a finished training."""
-    file = run / METRICS
-    try:
-        results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return dict(results)
-    except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError):
-        raise UserError(
-            f"{file}: damaged, not what training wrote; train the run again with --again"
-        ) from None
 
 
 def _lists(run: Path, config: Config | None, data: Path | str | None, classes: tuple[str, ...]) -> DataFolder:

@@ -1,7 +1,7 @@
 """What was found -> the page. What the template shows is computed here; how it is said is in `texts/`."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from paddle_wrn._version import __version__
-from paddle_wrn.answering.calibration import reliability
 from paddle_wrn.models.summary import count_parameters
 from paddle_wrn.pages.report.cards import CARDS, LABEL_CARDS, answer_cards, error_cards, label_cards
 from paddle_wrn.pages.report.charts import HEIGHT, WIDTH, Chart, chart
@@ -17,7 +16,10 @@ from paddle_wrn.pages.report.findings import Findings, Judged
 from paddle_wrn.pages.report.pictures import SMALL, data_uri, evenly, thumbnails
 from paddle_wrn.pages.report.texts import Texts
 from paddle_wrn.photos.splitting import photo_folder
+from paddle_wrn.runs.epochs import points
 from paddle_wrn.scoring.metrics import softmax, wilson_interval
+from paddle_wrn.scoring.reliability import reliability
+from paddle_wrn.scoring.scores import Scores
 from paddle_wrn.system.versions import versions
 
 MATRIX_CLASSES = 25  # a larger table nobody reads
@@ -66,7 +68,7 @@ def write_page(findings: Findings, texts: Texts) -> str:
         left_out=_left_out(findings, texts),
         parameters=count_parameters(findings.classifier.model),
         curves=_curves(findings),
-        kept=findings.results.get("kept_epoch"),
+        kept=findings.results and findings.results.kept_epoch,
         result=None if judged is None else _result(findings, judged),
         labels=_labels(findings),
         versions=_versions(findings),
@@ -86,10 +88,10 @@ def _notes(findings: Findings, texts: Texts) -> list[str]:
         differences = ", ".join(f"{name} {then} → {now}" for name, then, now in changed)
         notes.append(texts("note_versions", differences=differences))
     for name, judged in findings.judged.items():
-        then, now = findings.results.get(name), judged.scores
-        if then and not findings.other_lists and then["correct"] != now["correct"]:
-            values = {"list": texts[name], "then": then["correct"], "now": now["correct"]}
-            notes.append(texts("note_other_figures", images=now["images"], **values))
+        then, now = findings.results and findings.results.scores.get(name), judged.scores
+        if then and not findings.other_lists and then.correct != now.correct:
+            values = {"list": texts[name], "then": then.correct, "now": now.correct}
+            notes.append(texts("note_other_figures", images=now.images, **values))
     torn = findings.duplicates_on_both_sides()
     if torn:
         notes.append(texts("note_duplicates", count=torn))
@@ -136,16 +138,12 @@ def _left_out(findings: Findings, texts: Texts) -> list[tuple[str, int, list[str
 
 
 def _curves(findings: Findings) -> dict[str, Chart] | None:
-    history, kept = findings.history, findings.results.get("kept_epoch")
+    history, kept = findings.history, None if findings.results is None else findings.results.kept_epoch
     if not history:
         return None
-
-    def points(name: str) -> list[tuple[float, float]]:
-        return [(epoch["epoch"], epoch[name]) for epoch in history if epoch.get(name) is not None]
-
-    lines = {what: {part: points(f"{part}_{what}") for part in ("train", "val")} for what in ("loss", "acc")}
-    epochs = (0, max(epoch["epoch"] for epoch in history))
-    highest = max(y for points in lines["loss"].values() for _, y in points)
+    lines = {what: points(history, what) for what in ("loss", "acc")}
+    epochs = (0, max(epoch.epoch for epoch in history))
+    highest = max(y for line in lines["loss"].values() for _, y in line)
     return {
         "loss": chart(lines["loss"], epochs, (0, 1.05 * highest), mark=kept),
         "acc": chart(lines["acc"], epochs, (0, 1), mark=kept, y_percent=True),
@@ -158,9 +156,9 @@ def _result(findings: Findings, judged: Judged) -> dict[str, Any]:
     return {
         "scores": scores,
         "classes": _class_rows(scores),
-        "most_frequent": max(map(sum, scores["confusion"])),  # what always saying one class would get right
-        "confusion": scores["confusion"] if len(scores["confusion"]) <= MATRIX_CLASSES else None,
-        "confusions": _confusions(scores["confusion"]),
+        "most_frequent": max(map(sum, scores.confusion)),  # what always saying one class would get right
+        "confusion": scores.confusion if len(scores.confusion) <= MATRIX_CLASSES else None,
+        "confusions": _confusions(scores.confusion),
         "errors": error_cards(findings, judged, errors[:CARDS]),
         "hits": answer_cards(findings, judged, hits[:CARDS]),
         "reliability": _reliability(findings, judged),
@@ -168,18 +166,18 @@ def _result(findings: Findings, judged: Judged) -> dict[str, Any]:
     }
 
 
-def _class_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _class_rows(scores: Scores) -> list[dict[str, Any]]:
     """Return the figures of each class, how often it was right and named, and the interval of its recall."""
-    matrix = np.array(scores["confusion"])
+    matrix = np.array(scores.confusion)
     return [
         {
-            **row,
+            **row.model_dump(),
             "right": right,
             "said": said,
-            "interval": wilson_interval(right, row["images"]) if row["images"] else None,
+            "interval": wilson_interval(right, row.images) if row.images else None,
         }
         for row, right, said in zip(
-            scores["per_class"], matrix.diagonal().tolist(), matrix.sum(axis=0).tolist(), strict=True
+            scores.per_class, matrix.diagonal().tolist(), matrix.sum(axis=0).tolist(), strict=True
         )
     ]
 
@@ -199,9 +197,7 @@ def _reliability(findings: Findings, judged: Judged) -> Chart:
     if findings.classifier.calibration.photos:
         probabilities = {"train": softmax(judged.logits), "val": judged.probabilities}
     dots = {
-        name: [
-            (part["confidence"], part["accuracy"], int(part["count"])) for part in reliability(shares, labels)
-        ]
+        name: [(part.confidence, part.accuracy, part.count) for part in reliability(shares, labels)]
         for name, shares in probabilities.items()
     }
     lines = {"ideal": [(0.0, 0.0), (1.0, 1.0)]}
@@ -217,7 +213,8 @@ def _coverage(judged: Judged) -> Chart:
     accuracy = np.cumsum(right[order]) / counts
     shares = counts / len(right)
     lowest = min(0.9, np.floor(10 * accuracy.min()) / 10)
-    mark = judged.scores["calibration"]["coverage"] if judged.scores["calibration"]["photos"] else None
+    trust = judged.scores.calibration
+    mark = trust.coverage if trust is not None and trust.photos else None
     points = list(zip(shares.tolist(), accuracy.tolist(), strict=True))
     return chart({"val": points}, (0, 1), (lowest, 1), mark=mark, x_percent=True, y_percent=True)
 
@@ -238,5 +235,5 @@ def _labels(findings: Findings) -> dict[str, Any] | None:
 
 def _versions(findings: Findings) -> list[tuple[str, str, str]]:
     """Return (what, its version when the network was trained, its version now)."""
-    then, now = findings.results.get("versions", {}), versions()
+    then, now = findings.results.versions if findings.results else {}, versions()
     return [(name, str(then.get(name, "")), now[name]) for name in now]

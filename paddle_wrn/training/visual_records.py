@@ -1,8 +1,7 @@
-"""What happened in a run: one JSON object an epoch, and VisualDL records beside it."""
+"""What VisualDL shows of a run: scalars, pictures, histograms of the weights and the graph of the network."""
 
 import copy
 import json
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,47 +13,41 @@ from paddle import nn
 from PIL import Image
 
 from paddle_wrn.models.weights import Arrays
+from paddle_wrn.runs.epochs import Epoch
 from paddle_wrn.system.console import log
 from paddle_wrn.system.files import write_text
 
-Epoch = dict[str, Any]
+_SCALARS = {
+    "train_loss": "loss/train",
+    "val_loss": "loss/val",
+    "train_acc": "accuracy/train",
+    "val_acc": "accuracy/val",
+    "lr": "learning rate",
+    "images_per_second": "speed/images per second",
+}
 
 
-class History:
-    """The epochs of a run, on disk as `history.jsonl` and in VisualDL.
+class VisualRecords:
+    """The records of one run, in its folder `visualdl`."""
 
-    Attributes:
-        epochs: one dictionary an epoch, oldest first.
-    """
+    def __init__(self, folder: Path) -> None:
+        """Open the records; those of a run that is continued are added to.
 
-    def __init__(self, run: Path, epochs_done: int) -> None:
-        """Open the history of a run folder; epochs beyond `epochs_done` are forgotten."""
+        Args:
+            folder: for the records.
+        """
         from visualdl import LogWriter
 
-        self._folder = run / "visualdl"
-        self._file = run / "history.jsonl"
-        self.epochs = [epoch for epoch in read_history(run) if epoch["epoch"] <= epochs_done]
-        write_text(self._file, "".join(_line(epoch) for epoch in self.epochs))
-        self._folder.mkdir(exist_ok=True)
-        self._writer = LogWriter(str(self._folder), file_name="vdlrecords.paddle_wrn.log")
+        folder.mkdir(exist_ok=True)
+        self._folder = folder
+        self._writer = LogWriter(str(folder), file_name="vdlrecords.paddle_wrn.log")
 
-    def add(self, epoch: Epoch) -> None:
-        """Append one epoch; its numbers become scalars in VisualDL."""
-        self.epochs.append(epoch)
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(_line(epoch))
-            file.flush()
-            os.fsync(file.fileno())
-        for name, tag in (
-            ("train_loss", "loss/train"),
-            ("val_loss", "loss/val"),
-            ("train_acc", "accuracy/train"),
-            ("val_acc", "accuracy/val"),
-            ("lr", "learning rate"),
-            ("images_per_second", "speed/images per second"),
-        ):
-            if epoch.get(name) is not None:
-                self._writer.add_scalar(tag, epoch[name], epoch["epoch"])
+    def add_epoch(self, epoch: Epoch) -> None:
+        """Show the numbers of an epoch as scalars."""
+        for name, tag in _SCALARS.items():
+            value = getattr(epoch, name)
+            if value is not None:
+                self._writer.add_scalar(tag, value, epoch.epoch)
 
     def add_image(self, tag: str, image: NDArray[np.uint8], step: int) -> None:
         """Show a picture in VisualDL. Shape: (H, W, 3) uint8."""
@@ -90,20 +83,6 @@ class History:
         self._writer.close()
 
 
-def read_history(run: Path) -> list[Epoch]:
-    """Return the epochs of a run folder; a last line that was cut short is left out."""
-    file = run / "history.jsonl"
-    if not file.is_file():
-        return []
-    epochs = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            epochs.append(json.loads(line))
-        except ValueError:  # the process was killed while it wrote this line
-            break
-    return epochs
-
-
 def computation_graph(model: nn.Layer, input_shape: tuple[int, ...]) -> dict[str, Any]:
     """Trace a copy of a network, in evaluation mode, into what VisualDL draws: nodes, variables and edges.
 
@@ -136,7 +115,3 @@ def computation_graph(model: nn.Layer, input_shape: tuple[int, ...]) -> dict[str
     for node in graph["nodes"]:  # a call stack of the user's paths for every node: most of the file
         node["attrs"].pop("op_callstack", None)
     return graph
-
-
-def _line(epoch: Epoch) -> str:
-    return json.dumps(epoch) + "\n"

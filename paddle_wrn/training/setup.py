@@ -1,0 +1,130 @@
+"""What a training begins with: settings, run folder, lists, photos, a place to compute."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from paddle_wrn.config import Config, load_config
+from paddle_wrn.errors import UserError
+from paddle_wrn.photos.lists import DataFolder, read_data_folder
+from paddle_wrn.photos.loading import Photos, load_photos, measure_mean_std
+from paddle_wrn.photos.preprocessing import Preprocessing
+from paddle_wrn.photos.splitting.split import split_data
+from paddle_wrn.runs.run_folder import RunFolder
+from paddle_wrn.system.console import log
+from paddle_wrn.system.device import Device, select_device
+from paddle_wrn.training.batches import refuse_small_batches
+from paddle_wrn.training.processes import Processes, refuse_other_device
+
+SAMPLE_DATA = "data/sample_birds"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that is settled before the first step.
+
+    Attributes:
+        config: all settings.
+        run: the folder to fill.
+        folder: classes and lists.
+        photos: list -> decoded photos, for `train`, `val` and `test` as far as there are such lists.
+        device: where to compute.
+        processes: who trains together.
+    """
+
+    config: Config
+    run: RunFolder
+    folder: DataFolder
+    photos: Mapping[str, Photos]
+    device: Device
+    processes: Processes
+
+    @cached_property
+    def lists(self) -> str:
+        """The fingerprint of classes and lists."""
+        return self.folder.digest()
+
+    def preprocessing(self) -> Preprocessing:
+        """Return the contract of the run: mean and standard deviation are measured unless they are given."""
+        return preprocessing_for(self.config, self.folder, self.photos["train"])
+
+
+def settle(
+    config: Config | Path | str | None,
+    changes: Mapping[str, Any],
+    output: Path | str | None,
+    resume: bool,
+    again: bool,
+) -> tuple[RunFolder, Config]:
+    """Return the run folder and all settings, if these may be trained there; see `session.train`.
+
+    Raises:
+        UserError: they may not.
+    """
+    if resume and again:
+        raise UserError("--resume continues a run and --again begins anew; give one of them")
+    if (resume or again) and output is not None and config is None:
+        config = RunFolder(Path(output)).config()
+        if config is None and "data" not in changes:
+            to_do = "resume" if resume else "train again"
+            raise UserError(f"{output}: holds no run to {to_do}; give the --data or --config it began with")
+    resolved = load_config(config, changes)
+    stem = Path(config).stem if isinstance(config, (str, Path)) else "birds"
+    run = RunFolder(
+        Path(output) if output is not None else Path("runs") / f"{Path(resolved.data).name}-{stem}"
+    )
+    run.check_free(resolved, resume=resume, again=again)
+    return run, resolved
+
+
+def read_lists(config: Config) -> DataFolder:
+    """Read the lists of a configuration; the sample birds are drawn and split when they are first needed."""
+    if config.data == SAMPLE_DATA and not Path(SAMPLE_DATA, "train.txt").exists():
+        log.info("no --data given: drawing and splitting sample birds in %s", SAMPLE_DATA)
+        split_data()
+    return read_data_folder(config.data)
+
+
+def set_up(config: Config, run: RunFolder, folder: DataFolder, lists: str, processes: Processes) -> Setup:
+    """Choose the place to compute and decode the photos.
+
+    Args:
+        config: all settings.
+        run: the folder to fill.
+        folder: classes and lists, as this process sees them.
+        lists: their fingerprint, as the first process sees them.
+        processes: who trains together.
+
+    Raises:
+        UserError: lists, device or batches do not suit all processes, or a photo is broken.
+    """
+    if folder.digest() != lists:
+        raise UserError(f"{folder.folder}: holds other lists than it does for the first process")
+    refuse_small_batches(config, len(folder.train), processes)
+    device = select_device(config.device)
+    refuse_other_device(config.device, device, processes)
+    seen = config.input
+    photos = {
+        name: load_photos(folder.split(name), seen.size, seen.memory_mb, draft=seen.draft)
+        for name in ("train", "val", "test")
+        if getattr(folder, name) is not None
+    }
+    return Setup(config, run, folder, photos, device, processes)
+
+
+def preprocessing_for(config: Config, folder: DataFolder, train: Photos) -> Preprocessing:
+    """Return the contract of a run: mean and standard deviation are measured unless they are given."""
+    mean, std = config.input.mean, config.input.std
+    if mean is None or std is None:
+        mean, std = measure_mean_std(train.images)
+    return Preprocessing(
+        size=config.input.size,
+        mean=mean,
+        std=std,
+        mirror=config.input.mirror,
+        draft=config.input.draft,
+        classes=folder.classes.names,
+        display_names=folder.classes.display_names,
+    )
