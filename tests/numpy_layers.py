@@ -46,7 +46,7 @@ def norm(x: Array, layer: nn.BatchNorm2D) -> Array:
     mean, variance, weight, bias = (
         value.reshape(1, -1, 1, 1) for value in (mean, variance, layer.weight.numpy(), layer.bias.numpy())
     )
-    return (x - mean) / np.sqrt(variance + 1e-5) * weight + bias
+    return (x - mean) / np.sqrt(variance + layer._epsilon) * weight + bias
 
 
 def relu(x: Array) -> Array:

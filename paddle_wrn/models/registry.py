@@ -19,6 +19,7 @@ from paddle_wrn.errors import UserError
 from paddle_wrn.models.cifar_densenet import CifarDenseNet
 from paddle_wrn.models.cifar_resnet import CifarResNet
 from paddle_wrn.models.d2l import D2lDenseNet, D2lResNet18
+from paddle_wrn.models.efficientnet_lite import EfficientNetLite
 from paddle_wrn.models.flowers import FlowerNet
 from paddle_wrn.models.googlenet import GoogLeNet
 from paddle_wrn.models.resnet import ResNet
@@ -64,6 +65,13 @@ _WRN_OF_THE_PAPER = (  # depth, widen factors
     (28, (1, 2, 10, 12)),
     (40, (1, 2, 4, 8)),
 )
+_EFFICIENTNET_LITE = (  # width, depth, side of an image
+    (1.0, 1.0, 224),
+    (1.0, 1.1, 240),
+    (1.1, 1.2, 260),
+    (1.2, 1.4, 280),
+    (1.4, 1.8, 300),
+)
 
 
 def _wide_resnet(depth: int, widen_factor: int) -> Network:
@@ -89,6 +97,16 @@ _networks: dict[str, Network] = {
             {"arch": arch},
         )
         for arch in imagenet.NAMES
+    },
+    **{
+        f"efficientnet_lite{number}": Network(
+            EfficientNetLite,
+            "Tan and Le 2019, Lite",
+            1000,
+            (3, size, size),
+            {"width": width, "depth": depth},
+        )
+        for number, (width, depth, size) in enumerate(_EFFICIENTNET_LITE)
     },
     "resnet18_d2l": Network(D2lResNet18, "Dive into Deep Learning", input_shape=(1, 96, 96)),
     "densenet_d2l": Network(D2lDenseNet, "Dive into Deep Learning", input_shape=(1, 96, 96)),

@@ -53,7 +53,9 @@ def small(*, mirror: bool = False) -> Classifier:
 # Every network
 
 # The smallest images that leave the last map more than one pixel; 8 for the others
-SIDE = {"flowernet": 224, "densenet_cifar": 16} | dict.fromkeys((*NAMES, "resnet18_d2l", "densenet_d2l"), 33)
+SIDE = {"flowernet": 224, "densenet_cifar": 16} | dict.fromkeys(
+    (*NAMES, *(f"efficientnet_lite{number}" for number in range(5)), "resnet18_d2l", "densenet_d2l"), 33
+)
 
 
 @pytest.mark.parametrize("name", list_models())

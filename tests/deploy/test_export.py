@@ -185,6 +185,7 @@ def test_the_onnx_file_is_plain(onnx: Exported) -> None:
     [
         ("googlenet_cifar", 32, {}),
         ("preact_resnet_cifar", 32, {"activation": "leaky_relu"}),
+        ("efficientnet_lite0", 49, {}),
     ],
 )
 def test_other_networks_as_onnx(name: str, size: int, options: dict[str, Any], tmp_path: Path) -> None:
@@ -196,7 +197,14 @@ def test_other_networks_as_onnx(name: str, size: int, options: dict[str, Any], t
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("wrn_10_1", 33), ("densenet_cifar", 32), ("resnet20", 32), ("flowernet", 224)]
+    ("name", "size"),
+    [
+        ("wrn_10_1", 33),
+        ("densenet_cifar", 32),
+        ("resnet20", 32),
+        ("efficientnet_lite0", 49),
+        ("flowernet", 224),
+    ],
 )
 def test_other_networks_as_programs(name: str, size: int, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", tmp_path, name, size)

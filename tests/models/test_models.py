@@ -121,6 +121,12 @@ PARAMETERS: list[tuple[str, int, int, dict[str, Any], int]] = [
     ("resnet44", 10, 3, {}, 658_586),
     ("resnet56", 10, 3, {}, 853_018),
     ("resnet110", 10, 3, {}, 1_727_962),
+    # Tan and Le 2019, the Lite variant
+    ("efficientnet_lite0", 1000, 3, {}, 4_652_008),
+    ("efficientnet_lite1", 1000, 3, {}, 5_416_680),
+    ("efficientnet_lite2", 1000, 3, {}, 6_092_072),
+    ("efficientnet_lite3", 1000, 3, {}, 8_197_096),
+    ("efficientnet_lite4", 1000, 3, {}, 13_006_568),
     # and ImageNet, as in paddle.vision
     ("resnet18", 1000, 3, {}, 11_689_512),
     ("resnet34", 1000, 3, {}, 21_797_672),
@@ -223,6 +229,7 @@ BACKWARD: list[tuple[str, dict[str, Any], int]] = [
     ("densenet_d2l", {}, 64),
     ("flowernet", {}, 224),
     ("resnet18", {}, 64),
+    ("efficientnet_lite0", {"drop_rate": 0.0}, 64),
 ]
 
 

@@ -145,7 +145,16 @@ def test_a_head_that_sees_other_features_is_another_network(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "name",
-    ["wrn_10_1", "googlenet_cifar", "densenet_cifar", "resnet20", "resnet18", "densenet_d2l", "flowernet"],
+    [
+        "wrn_10_1",
+        "googlenet_cifar",
+        "densenet_cifar",
+        "resnet20",
+        "resnet18",
+        "efficientnet_lite0",
+        "densenet_d2l",
+        "flowernet",
+    ],
 )
 def test_the_head_is_the_last_linear_layer(name: str) -> None:
     with paddle.LazyGuard():

