@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_wrn.cli import add_network_option, command, parser
+from paddle_wrn.pages.languages import LANGUAGES
 from paddle_wrn.pages.web.server import PORT, serve
-from paddle_wrn.pages.web.texts import LANGUAGES
 from paddle_wrn.system.serving import add_address_options
 
 

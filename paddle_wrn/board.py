@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_wrn.cli import command, parser
-from paddle_wrn.pages.board import LANGUAGES, PORT, board
+from paddle_wrn.pages.board import PORT, board
+from paddle_wrn.pages.languages import LANGUAGES
 from paddle_wrn.system.serving import add_address_options
 
 

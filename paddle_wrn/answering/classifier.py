@@ -13,6 +13,7 @@ from paddle_wrn.answering.calibration import Calibration
 from paddle_wrn.answering.exported import CONTRACT, load_exported
 from paddle_wrn.errors import UserError
 from paddle_wrn.models import create_model
+from paddle_wrn.models.modes import evaluation_mode
 from paddle_wrn.models.weights import put_weights
 from paddle_wrn.native import accelerate
 from paddle_wrn.photos.preprocessing import Preprocessing
@@ -41,28 +42,25 @@ class Classifier:
     def logits(
         self, images: NDArray[np.uint8], on_batch: Callable[[int], object] = lambda photos: None
     ) -> NDArray[np.float32]:
-        """Run the network in evaluation mode.
+        """Run the network in evaluation mode; afterwards it is in the mode it was in.
 
         Args:
             images: (N, size, size, 3) uint8, as `Preprocessing.load` makes them.
             on_batch: called with the number of photos done after each batch.
 
         Returns:
-            (N, classes) float32; the mode the network was in is restored.
+            (N, classes) float32.
         """
         outputs = []
-        training = self.model.training
-        self.model.eval()
-        for start in range(0, len(images), BATCH_SIZE):
-            inputs = self.preprocessing.normalise(images[start : start + BATCH_SIZE])
-            logits = self._forward(inputs)
-            if self.preprocessing.mirror:
-                logits += self._forward(np.ascontiguousarray(inputs[:, :, :, ::-1]))
-                logits /= 2
-            outputs.append(logits)
-            on_batch(len(inputs))
-        if training:
-            self.model.train()
+        with evaluation_mode(self.model):
+            for start in range(0, len(images), BATCH_SIZE):
+                inputs = self.preprocessing.normalise(images[start : start + BATCH_SIZE])
+                logits = self._forward(inputs)
+                if self.preprocessing.mirror:
+                    logits += self._forward(np.ascontiguousarray(inputs[:, :, :, ::-1]))
+                    logits /= 2
+                outputs.append(logits)
+                on_batch(len(inputs))
         return np.concatenate(outputs)
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:

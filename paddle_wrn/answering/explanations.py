@@ -25,6 +25,7 @@ from PIL import Image
 
 from paddle_wrn.answering.classifier import BATCH_SIZE, Classifier
 from paddle_wrn.errors import UserError
+from paddle_wrn.models.modes import evaluation_mode
 from paddle_wrn.models.transfer import head_of
 from paddle_wrn.photos.preprocessing import photo_box
 
@@ -148,16 +149,13 @@ def _layers_of(classifier: Classifier) -> nn.Layer:
 @contextmanager
 def _borrowed(model: nn.Layer) -> Iterator[None]:
     """Put a network into evaluation mode without gradients of its parameters, and back as it was."""
-    modes = [(layer, layer.training) for layer in (model, *model.sublayers())]
     frozen = [(parameter, parameter.stop_gradient) for parameter in model.parameters()]
     try:
-        model.eval()
         for parameter, _ in frozen:  # so nothing in front of the map is kept for a gradient
             parameter.stop_gradient = True
-        yield
+        with evaluation_mode(model):
+            yield
     finally:
-        for layer, training in modes:
-            layer.training = training
         for parameter, stopped in frozen:
             parameter.stop_gradient = stopped
 

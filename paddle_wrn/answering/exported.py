@@ -54,8 +54,8 @@ class Tensor(_Part):
     dtype: Literal["float32"] = "float32"
 
 
-class Network(_Part):
-    """Its name in `paddle_wrn.models`, and its options there."""
+class NamedNetwork(_Part):
+    """A network by its name in `paddle_wrn.models`, and its options there."""
 
     name: str
     options: dict[str, Any]
@@ -96,7 +96,7 @@ class Contract(_Part):
     preprocessing: Preprocessing
     resize: Resize = Resize()
     calibration: Calibration
-    model: Network
+    model: NamedNetwork
     check: Check | None = None
     int8: Int8 | None = None
     versions: dict[str, str]

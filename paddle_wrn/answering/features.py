@@ -4,13 +4,10 @@ Features of a frozen backbone are computed once for each photo and kept on disk 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-import paddle
 from numpy.typing import NDArray
 
 from paddle_wrn.answering.classifier import BATCH_SIZE, Classifier

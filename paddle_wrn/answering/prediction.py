@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paddle_wrn.answering.answer import Answer, answers_from
 from paddle_wrn.answering.classifier import BATCH_SIZE, Classifier, load_classifier
 from paddle_wrn.answering.explanations import grad_cam, overlay
 from paddle_wrn.drawing import plots, sheets
 from paddle_wrn.errors import ImageError, UserError
-from paddle_wrn.photos.preprocessing import IMAGE_SUFFIXES, Preprocessing, read_image
+from paddle_wrn.photos.preprocessing import IMAGE_SUFFIXES, Preprocessing
+from paddle_wrn.photos.thumbnails import thumbnail
 from paddle_wrn.system.device import select_device
+from paddle_wrn.system.wording import percent
 
 SHEET_PHOTOS = 24  # in one picture
 THUMBNAIL = 640  # pixels of the longer side of a photo in a picture
@@ -23,21 +26,44 @@ LEAST_BARS, MOST_BARS = 5, 10  # beside or below each
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of one photo, the most probable classes first.
+    """A photo, and what the network says of it.
 
     Attributes:
-        sure: its probability reaches the network's threshold; always, if the network has none.
+        path: of the photo.
+        answer: the network's.
+        top: the classes to name, the most probable first: class, display name, probability.
         overlay: PNG file that shows where in the photo the evidence lies, if one was asked for.
     """
 
     path: str
-    label: int
-    class_name: str
-    display_name: str
-    probability: float
-    top: tuple[tuple[str, str, float], ...]  # (class, display name, probability)
-    sure: bool = True
+    answer: Answer
+    top: tuple[tuple[str, str, float], ...]
     overlay: str | None = None
+
+    @property
+    def label(self) -> int:
+        """The most probable class."""
+        return self.answer.label
+
+    @property
+    def class_name(self) -> str:
+        """Its name."""
+        return self.top[0][0]
+
+    @property
+    def display_name(self) -> str:
+        """What to show to people."""
+        return self.top[0][1]
+
+    @property
+    def probability(self) -> float:
+        """Its probability."""
+        return self.answer.probability
+
+    @property
+    def sure(self) -> bool:
+        """Whether the network is sure of it."""
+        return self.answer.sure
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
@@ -53,13 +79,12 @@ class Prediction:
 
     def table(self) -> str:
         """Return what `--all` prints: the photo, and below it one class a line."""
-        lines = [f"  {p:6.1%}  {_shown(name, display)}" for name, display, p in self.top]
+        lines = [f"  {percent(p):>6}  {_shown(name, display)}" for name, display, p in self.top]
         return "\n".join([f"{self.path}:{'' if self.sure else ' not sure'}", *lines])
 
     def __str__(self) -> str:
-        best, *others = (f"{_shown(name, display)} {p:.1%}" for name, display, p in self.top)
-        doubt = "" if self.sure else "not sure, perhaps "
-        return f"{self.path}: {doubt}{best}" + (f"  ({', '.join(others)})" if others else "")
+        best, *others = (f"{_shown(name, display)} {percent(p)}" for name, display, p in self.top)
+        return f"{self.path}: {_doubt(self.answer)}{best}" + (f"  ({', '.join(others)})" if others else "")
 
 
 def predict(
@@ -96,7 +121,7 @@ def predict(
     select_device(device)
     classifier = load_classifier(run)
     files = list(find_photos([photos] if isinstance(photos, (str, Path)) else photos))
-    results = _predict_in_order(classifier, files, top_k if file is None else None)
+    results = _predict_in_order(classifier, files, top_k)
     if folder is not None:
         results = _explained(results, classifier, files, folder)
     return results if file is None else _drawn(results, classifier.preprocessing, top_k, file)
@@ -131,29 +156,29 @@ def _predict_in_order(
         batch = files[start : start + BATCH_SIZE]
         loaded = [_load(classifier, path) for path in batch]
         readable = [image for image in loaded if not isinstance(image, ImageError)]
-        probabilities = iter(classifier.probabilities(np.stack(readable)) if readable else ())
+        answers = iter(answers_from(classifier, classifier.logits(np.stack(readable))) if readable else ())
         for path, image in zip(batch, loaded, strict=True):
             if isinstance(image, ImageError):
                 yield image
             else:
-                yield _prediction(classifier, path, next(probabilities), top_k)
+                yield _prediction(classifier.preprocessing, path, next(answers), top_k)
 
 
 def _drawn(
     results: Iterator[Prediction | ImageError], contract: Preprocessing, top_k: int | None, file: Path
 ) -> Iterator[Prediction | ImageError]:
-    """Pass results on, each with its first `top_k` classes, and at the end draw the first photos of them."""
+    """Pass results on, and at the end draw the first photos of them."""
     bars = MOST_BARS if top_k is None else min(max(top_k, LEAST_BARS), MOST_BARS)
-    names = _drawable_names(contract)
+    names = plots.labels_for(contract.classes, contract.display_names)
     images, shown, sure, count = [], [], [], 0
     for result in results:
         if isinstance(result, Prediction):
             count += 1
             if count <= SHEET_PHOTOS:
-                images.append(_thumbnail(result.path))
-                shown.append([(names[name], p) for name, _, p in result.top[:bars]])
+                images.append(thumbnail(result.path, THUMBNAIL))
+                best = zip(result.answer.labels[:bars], result.answer.probabilities, strict=False)
+                shown.append([(names[label], p) for label, p in best])
                 sure.append(result.sure)
-            result = replace(result, top=result.top[:top_k])
         yield result
     if images:
         note = f"the first {SHEET_PHOTOS} of {count} photos" if count > SHEET_PHOTOS else ""
@@ -164,15 +189,15 @@ def _explained(
     results: Iterator[Prediction | ImageError], classifier: Classifier, files: Sequence[Path], folder: Path
 ) -> Iterator[Prediction | ImageError]:
     """Pass results on, and draw for each where in the photo the evidence lies."""
-    names = _drawable_names(classifier.preprocessing)
+    contract = classifier.preprocessing
+    names = plots.labels_for(contract.classes, contract.display_names)
     taken = {_same_file(path) for path in files}  # no photo is written over
     for result in results:
         if isinstance(result, Prediction):
-            image, photo = classifier.preprocessing.load(result.path), _thumbnail(result.path)
+            image, photo = contract.load(result.path), thumbnail(result.path, THUMBNAIL)
             (heat,) = grad_cam(classifier, image[None], [result.label])
             place = _free_place(folder, Path(result.path).stem[:LONGEST_NAME], taken)
-            doubt = "" if result.sure else "not sure, perhaps "
-            title = f"{doubt}{names[result.class_name]} {result.probability:.1%}"
+            title = f"{_doubt(result.answer)}{names[result.label]} {percent(result.probability)}"
             plots.save(sheets.explanation(photo, overlay(photo, heat), title), place)
             result = replace(result, overlay=str(place))
         yield result
@@ -193,18 +218,6 @@ def _same_file(path: Path) -> str:
     return str(path.resolve()).casefold()
 
 
-def _thumbnail(path: str) -> NDArray[np.uint8]:
-    image = read_image(path)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    return np.asarray(image)
-
-
-def _drawable_names(contract: Preprocessing) -> dict[str, str]:
-    """Return what pictures call the classes."""
-    labels = plots.labels_for(contract.classes, contract.display_names)
-    return dict(zip(contract.classes, labels, strict=True))
-
-
 def _load(classifier: Classifier, path: Path) -> NDArray[np.uint8] | ImageError:
     try:
         return classifier.preprocessing.load(path)
@@ -212,15 +225,14 @@ def _load(classifier: Classifier, path: Path) -> NDArray[np.uint8] | ImageError:
         return error
 
 
-def _prediction(
-    classifier: Classifier, path: Path, probabilities: NDArray[np.float64], top_k: int | None
-) -> Prediction:
-    names, shown = classifier.preprocessing.classes, classifier.preprocessing.display_names
-    order = np.argsort(-probabilities, kind="stable").tolist()
-    label = order[0]
-    top = tuple((names[i], shown[i], float(probabilities[i])) for i in order[:top_k])
-    sure = bool(classifier.calibration.sure(probabilities[None])[0])
-    return Prediction(str(path), label, names[label], shown[label], float(probabilities[label]), top, sure)
+def _prediction(contract: Preprocessing, path: Path, answer: Answer, top_k: int | None) -> Prediction:
+    best = zip(answer.labels[:top_k], answer.probabilities, strict=False)
+    top = tuple((contract.classes[label], contract.display_names[label], p) for label, p in best)
+    return Prediction(str(path), answer, top)
+
+
+def _doubt(answer: Answer) -> str:
+    return "" if answer.sure else "not sure, perhaps "
 
 
 def _shown(name: str, display_name: str) -> str:

@@ -4,10 +4,9 @@ from pathlib import Path
 
 from paddle_wrn.answering.calibration import WISHED_ERROR, Calibration, fit
 from paddle_wrn.answering.classifier import find_checkpoint, load_classifier, store_calibration
-from paddle_wrn.answering.evaluation import list_to_score
 from paddle_wrn.answering.pictures import draw_reliability
+from paddle_wrn.answering.run_photos import find_list, load_run_photos
 from paddle_wrn.errors import UserError
-from paddle_wrn.photos.loading import load_photos
 from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.system.device import select_device
 
@@ -40,7 +39,7 @@ def calibrate(
     select_device(device)
     classifier = load_classifier(run)
     contract = classifier.preprocessing
-    photos = load_photos(list_to_score(run, contract, data, "val"), contract.size, draft=contract.draft)
+    photos = load_run_photos(run, contract, find_list(run, contract, data, "val"))
     logits = classifier.logits(photos.images)
     calibration = fit(logits, photos.labels, wished_error)
     store_calibration(run, calibration)

@@ -16,7 +16,6 @@ from paddle import nn
 
 from paddle_wrn import deploy as exporting
 from paddle_wrn.answering.classifier import Classifier, find_checkpoint, load_classifier
-from paddle_wrn.answering.evaluation import list_to_score
 from paddle_wrn.answering.exported import (
     CONTRACT,
     NETWORK,
@@ -24,15 +23,15 @@ from paddle_wrn.answering.exported import (
     Contract,
     Format,
     Int8,
-    Network,
+    NamedNetwork,
     Tensor,
     last_line,
     sha256,
 )
+from paddle_wrn.answering.run_photos import find_list, load_run_photos
 from paddle_wrn.deploy import onnx_file
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import PhotoList
-from paddle_wrn.photos.loading import Photos, load_photos
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.checkpoint import load_checkpoint
 from paddle_wrn.runs.run_folder import RunFolder
@@ -154,7 +153,7 @@ def _contract(run: Path, classifier: Classifier, format: str) -> Contract:
         output=Tensor(meaning="logits: N, classes", shape=(None, classes)),
         preprocessing=contract,
         calibration=classifier.calibration,
-        model=Network.model_validate(load_checkpoint(find_checkpoint(run), "model")[1]["model"]),
+        model=NamedNetwork.model_validate(load_checkpoint(find_checkpoint(run), "model")[1]["model"]),
         versions=versions() | {name: version(name) for name in packages},
     )
 
@@ -172,7 +171,7 @@ def _pictures(
 ) -> tuple[NDArray[np.uint8], str]:
     """Return validation photos, or noise where there are none; and what they are."""
     try:
-        photos = _load(_some(list_to_score(run, contract, data, "val"), COMPARED), contract)
+        photos = load_run_photos(run, contract, _some(find_list(run, contract, data, "val"), COMPARED))
         return photos.images, f"{len(photos)} validation photos"
     except UserError:
         if needed or data is not None:
@@ -183,17 +182,7 @@ def _pictures(
 
 def _some(photo_list: PhotoList, count: int) -> PhotoList:
     """Return at most so many photos of a list, evenly spread over it."""
-    chosen = np.unique(np.linspace(0, len(photo_list) - 1, count).round().astype(int)).tolist()
-    return PhotoList(
-        photo_list.file,
-        tuple(photo_list.paths[i] for i in chosen),
-        photo_list.labels[chosen],
-        tuple(photo_list.lines[i] for i in chosen),
-    )
-
-
-def _load(photo_list: PhotoList, contract: Preprocessing) -> Photos:
-    return load_photos(photo_list, contract.size, draft=contract.draft)
+    return photo_list.part(np.unique(np.linspace(0, len(photo_list) - 1, count).round().astype(int)).tolist())
 
 
 def _compare(expected: Classifier, found: Classifier, images: NDArray[np.uint8]) -> tuple[float, float]:
@@ -210,8 +199,8 @@ def _compare(expected: Classifier, found: Classifier, images: NDArray[np.uint8])
 def _quantised(contract: Contract, folder: Path, run: Path, data: Path | str | None) -> Contract:
     """Quantise the ONNX file, and note what that did to answers and size."""
     input_ = contract.preprocessing
-    measured = _load(_some(list_to_score(run, input_, data, "train"), MEASURED), input_)
-    photos = _load(list_to_score(run, input_, data, "val"), input_)
+    measured = load_run_photos(run, input_, _some(find_list(run, input_, data, "train"), MEASURED))
+    photos = load_run_photos(run, input_, find_list(run, input_, data, "val"))
     file = folder / f"{NETWORK}.onnx"
     size, before = file.stat().st_size, load_classifier(folder).probabilities(photos.images)
     onnx_file.quantise(file, input_.normalise(measured.images))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from paddle_wrn.drawing.plots import BLUE, GREY, ORANGE, new_figure
 from paddle_wrn.system.console import text_width
+from paddle_wrn.system.wording import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +76,7 @@ def prediction_sheet(
     for (photo, chart), image, shown, is_sure in zip(cells, images, bars, flags, strict=False):
         photo.imshow(image, interpolation="lanczos")
         name, probability = shown[0]
-        title = f"{_shortened(name)} {probability:.1%}"
+        title = f"{_shortened(name)} {percent(probability)}"
         if not is_sure:
             title = f"not sure, perhaps\n{title}"
         photo.set_title(title, fontsize=9, color="black" if is_sure else GREY, parse_math=False)
@@ -92,7 +93,7 @@ def _bars(axes: Axes, shown: Sequence[tuple[str, float]], lines: int) -> None:
         axes.barh(place, 1, height=0.8, color=GREY, alpha=0.08)
         axes.barh(place, probability, height=0.8, color=colour, alpha=0.4)
         axes.text(0.02, place, _shortened(name), fontsize=8, va="center", parse_math=False)
-        axes.text(0.98, place, f"{probability:.1%}", fontsize=8, va="center", ha="right")
+        axes.text(0.98, place, percent(probability), fontsize=8, va="center", ha="right")
     axes.set_xlim(0, 1)
     spare = (lines - len(shown)) / 2
     axes.set_ylim(len(shown) - 0.5 + spare, -0.5 - spare)

@@ -5,18 +5,18 @@ import sys
 from collections.abc import Sequence
 
 from paddle_wrn.cli import add_network_option, command, parser
-from paddle_wrn.models.registry import Network, create_model, find_network, list_models
+from paddle_wrn.models.registry import NetworkEntry, create_model, find_network, list_models
 from paddle_wrn.models.summary import Summary, summarise
 
 
-def describe_network(name: str) -> tuple[Network, Summary]:
+def describe_network(name: str) -> tuple[NetworkEntry, Summary]:
     """Return the entry of a network and its table for the classes and images of its source."""
     network = find_network(name)
     channels = network.input_shape[0]
     return network, summarise(create_model(name, network.num_classes, channels), network.input_shape)
 
 
-def options_of(network: Network) -> str:
+def options_of(network: NetworkEntry) -> str:
     """Return the options of a network with their defaults, as `drop_rate=0.0, ...`."""
     return ", ".join(
         name if option.default is inspect.Parameter.empty else f"{name}={option.default!r}"

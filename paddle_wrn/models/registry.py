@@ -30,7 +30,7 @@ Builder = TypeVar("Builder", bound=Callable[..., nn.Layer])
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkEntry:
     """One entry of the registry.
 
     Attributes:
@@ -74,22 +74,22 @@ _EFFICIENTNET_LITE = (  # width, depth, side of an image
 )
 
 
-def _wide_resnet(depth: int, widen_factor: int) -> Network:
-    return Network(WideResNet, _PAPER, fixed={"depth": depth, "widen_factor": widen_factor})
+def _wide_resnet(depth: int, widen_factor: int) -> NetworkEntry:
+    return NetworkEntry(WideResNet, _PAPER, fixed={"depth": depth, "widen_factor": widen_factor})
 
 
-_networks: dict[str, Network] = {
+_networks: dict[str, NetworkEntry] = {
     **{f"wrn_{depth}_{k}": _wide_resnet(depth, k) for depth, ks in _WRN_OF_THE_PAPER for k in ks},
-    "googlenet_cifar": Network(GoogLeNet, f"{_CIFAR}; Szegedy et al. 2014"),
-    "resnet_cifar": Network(CifarResNet, f"{_CIFAR}; He et al. 2015"),
-    "preact_resnet_cifar": Network(CifarResNet, f"{_CIFAR}; He et al. 2016", fixed={"block": "preact"}),
-    "densenet_cifar": Network(CifarDenseNet, f"{_CIFAR}; Huang et al. 2016"),
+    "googlenet_cifar": NetworkEntry(GoogLeNet, f"{_CIFAR}; Szegedy et al. 2014"),
+    "resnet_cifar": NetworkEntry(CifarResNet, f"{_CIFAR}; He et al. 2015"),
+    "preact_resnet_cifar": NetworkEntry(CifarResNet, f"{_CIFAR}; He et al. 2016", fixed={"block": "preact"}),
+    "densenet_cifar": NetworkEntry(CifarDenseNet, f"{_CIFAR}; Huang et al. 2016"),
     **{
-        f"resnet{depth}": Network(ResNet, "He et al. 2015, section 4.2", fixed={"depth": depth})
+        f"resnet{depth}": NetworkEntry(ResNet, "He et al. 2015, section 4.2", fixed={"depth": depth})
         for depth in (20, 32, 44, 56, 110)
     },
     **{
-        arch: Network(
+        arch: NetworkEntry(
             imagenet.paddle_model,
             f"{_PAPER if arch.startswith('wide') else 'He et al. 2015'}; paddle.vision",
             1000,
@@ -99,7 +99,7 @@ _networks: dict[str, Network] = {
         for arch in imagenet.NAMES
     },
     **{
-        f"efficientnet_lite{number}": Network(
+        f"efficientnet_lite{number}": NetworkEntry(
             EfficientNetLite,
             "Tan and Le 2019, Lite",
             1000,
@@ -108,9 +108,9 @@ _networks: dict[str, Network] = {
         )
         for number, (width, depth, size) in enumerate(_EFFICIENTNET_LITE)
     },
-    "resnet18_d2l": Network(D2lResNet18, "Dive into Deep Learning", input_shape=(1, 96, 96)),
-    "densenet_d2l": Network(D2lDenseNet, "Dive into Deep Learning", input_shape=(1, 96, 96)),
-    "flowernet": Network(FlowerNet, "flower recognition tutorial", 5, (3, 224, 224)),
+    "resnet18_d2l": NetworkEntry(D2lResNet18, "Dive into Deep Learning", input_shape=(1, 96, 96)),
+    "densenet_d2l": NetworkEntry(D2lDenseNet, "Dive into Deep Learning", input_shape=(1, 96, 96)),
+    "flowernet": NetworkEntry(FlowerNet, "flower recognition tutorial", 5, (3, 224, 224)),
 }
 
 
@@ -122,7 +122,7 @@ def list_models() -> list[str]:
     return list(_networks)
 
 
-def find_network(name: str) -> Network:
+def find_network(name: str) -> NetworkEntry:
     """Return the entry of a name.
 
     Raises:
@@ -195,7 +195,7 @@ def register_model(
                 f"register_model: {name} takes ({', '.join(names)}); "
                 "its arguments must be (num_classes, in_channels, options...)"
             )
-        _networks[name] = Network(build, source, num_classes, input_shape)
+        _networks[name] = NetworkEntry(build, source, num_classes, input_shape)
         return build
 
     return register
@@ -234,7 +234,7 @@ def load_network_file(file: Path) -> None:
     _loaded_files.add(file.resolve())
 
 
-def _checked_options(name: str, network: Network, options: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_options(name: str, network: NetworkEntry, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options converted to the types of the builder's signature."""
     build = network.build.__init__ if inspect.isclass(network.build) else network.build
     hints = get_type_hints(build)
@@ -251,7 +251,7 @@ def _checked_options(name: str, network: Network, options: Mapping[str, Any]) ->
     return checked
 
 
-def _no_such_option(name: str, network: Network, option: str) -> str:
+def _no_such_option(name: str, network: NetworkEntry, option: str) -> str:
     if not network.options:
         return f"{name} has no options"
     near = difflib.get_close_matches(option, network.options, n=1, cutoff=0.5)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import paddle
 from paddle import Tensor, nn
 
+from paddle_wrn.models.modes import evaluation_mode
+
 
 @dataclass(frozen=True)
 class LayerRow:
@@ -77,16 +79,12 @@ def summarise(model: nn.Layer, input_shape: tuple[int, int, int]) -> Summary:
         for name, layer in model.named_sublayers()
         if not layer.sublayers() and not isinstance(layer, nn.Dropout)
     ]
-    training = model.training
-    model.eval()
     try:
-        with paddle.no_grad():
+        with evaluation_mode(model), paddle.no_grad():
             model(paddle.zeros([1, *input_shape]))
     finally:
         for hook in hooks:
             hook.remove()
-        if training:
-            model.train()
     return Summary(input_shape, tuple(rows), count_parameters(model))
 
 

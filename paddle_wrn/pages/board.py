@@ -16,7 +16,6 @@ from paddle_wrn.errors import UserError
 from paddle_wrn.system.serving import LOOPBACK, address_of, listen
 
 PORT = 8040  # VisualDL's own
-LANGUAGES = ("en", "zh")
 RECORDS = "vdlrecords"  # in the names of the files VisualDL reads
 PAGES = ("scalar", "image", "histogram", "dynamic_graph")  # the first one is opened first
 

@@ -6,6 +6,7 @@ optional display name after a tab. `split_data` writes both; the bird tutorial's
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,15 @@ class PhotoList:
     def where(self, index: int) -> str:
         """Say where photo `index` stands, for error messages."""
         return f"{self.file}, line {self.lines[index]}"
+
+    def part(self, indices: Sequence[int]) -> "PhotoList":
+        """Return some of its photos, in the order that is given."""
+        return PhotoList(
+            self.file,
+            tuple(self.paths[i] for i in indices),
+            self.labels[list(indices)],
+            tuple(self.lines[i] for i in indices),
+        )
 
 
 @dataclass(frozen=True)

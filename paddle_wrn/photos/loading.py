@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from paddle_wrn.config import Rgb
+from paddle_wrn.config import InputConfig, Rgb
 from paddle_wrn.errors import ImageError, UserError
 from paddle_wrn.photos.lists import PhotoList
-from paddle_wrn.photos.preprocessing import read_square, resize_and_pad
+from paddle_wrn.photos.preprocessing import Preprocessing, read_square, resize_and_pad
 from paddle_wrn.system.device import available_cores
+
+MEMORY_MB = InputConfig().memory_mb  # where no run says otherwise
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class Photos:
         return len(self.labels)
 
 
-def load_photos(photo_list: PhotoList, size: int, memory_mb: int = 1000, *, draft: bool = False) -> Photos:
+def load_photos(
+    photo_list: PhotoList, size: int, memory_mb: int = MEMORY_MB, *, draft: bool = False
+) -> Photos:
     """Decode every photo of a list once, on all cores, into black-padded squares.
 
     Rows of arrays that have this size already are copied as they are.
@@ -85,6 +89,15 @@ def load_photos(photo_list: PhotoList, size: int, memory_mb: int = 1000, *, draf
                 raise UserError(f"{photo_list.where(index)}: {error}")
             bar.update()
     return Photos(images, photo_list.labels, photo_list.paths)
+
+
+def load_for(contract: Preprocessing, photo_list: PhotoList, memory_mb: int = MEMORY_MB) -> Photos:
+    """Decode every photo of a list as the network with this contract sees it, see `load_photos`.
+
+    Raises:
+        UserError: a photo is missing or broken; list, line and file are named.
+    """
+    return load_photos(photo_list, contract.size, memory_mb, draft=contract.draft)
 
 
 def _array_rows(photo_list: PhotoList) -> dict[int, NDArray[np.uint8]]:

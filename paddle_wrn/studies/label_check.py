@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddle_wrn.answering.classifier import find_checkpoint, load_classifier
+from paddle_wrn.answering.run_photos import load_run_photos
 from paddle_wrn.config import Config
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import DataFolder, read_data_folder, read_list
-from paddle_wrn.photos.loading import load_photos
 from paddle_wrn.photos.splitting.record import duplicate_numbers
 from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.scoring.metrics import softmax
@@ -122,6 +122,6 @@ def _write_lists(
 def _judged(home: Path) -> NDArray[np.float64]:
     """Return what the network of a fold says of the photos it has not seen. Shape: -> (N, C)."""
     classifier = load_classifier(home / "run")
-    contract = classifier.preprocessing
-    photos = load_photos(read_list(home / "lists" / "test.txt"), contract.size, draft=contract.draft)
+    photo_list = read_list(home / "lists" / "test.txt")
+    photos = load_run_photos(home / "run", classifier.preprocessing, photo_list)
     return softmax(classifier.logits(photos.images))

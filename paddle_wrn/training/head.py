@@ -117,8 +117,10 @@ def fit_heads(features: Features, labels: Labels, strengths: Sequence[float]) ->
         for strength in strengths:
             model.set_params(C=strength).fit(scaled, labels)
             weight = np.vstack([-model.coef_ / 2, model.coef_ / 2]) if len(model.coef_) == 1 else model.coef_
-            bias = np.hstack([-model.intercept_ / 2, model.intercept_ / 2]) if len(model.coef_) == 1 else (
-                model.intercept_
+            bias = (
+                np.hstack([-model.intercept_ / 2, model.intercept_ / 2])
+                if len(model.coef_) == 1
+                else (model.intercept_)
             )
             whole = weight.T if basis is None else basis @ weight.T  # (F, C)
             whole = whole * scale[:, None]

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Mapping
 
-import numpy as np
 import paddle
 from tqdm import tqdm
 
@@ -60,7 +59,9 @@ def _features(setup: Setup, state: TrainingState, recorder: Recorder) -> dict[st
     store = FeatureStore(backbone_key(state.classifier))
     photos = sum(map(len, setup.lists.values()))
     with (
-        tqdm(total=photos, unit="photo", desc="features", leave=False, disable=not sys.stderr.isatty()) as bar,
+        tqdm(
+            total=photos, unit="photo", desc="features", leave=False, disable=not sys.stderr.isatty()
+        ) as bar,
         stop_signals() as stop,
     ):
 
@@ -96,7 +97,10 @@ def _close_epoch(
     for name in ("train", "val"):
         if name in features:
             logits, labels = head.logits(features[name]), setup.lists[name].labels
-            figures |= {f"{name}_loss": cross_entropy(logits, labels), f"{name}_acc": accuracy(logits, labels)}
+            figures |= {
+                f"{name}_loss": cross_entropy(logits, labels),
+                f"{name}_acc": accuracy(logits, labels),
+            }
     photos = sum(map(len, features.values()))
     progress.epoch = progress.best_epoch = 1
     progress.best_acc = figures["val_acc"] if figures["val_acc"] is not None else -1.0

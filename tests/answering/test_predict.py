@@ -12,6 +12,7 @@ from conftest import RunMain
 from PIL import Image
 
 from paddle_wrn.answering import classifier as inference
+from paddle_wrn.answering.answer import Answer
 from paddle_wrn.answering.calibration import Calibration
 from paddle_wrn.answering.classifier import load_classifier, store_calibration
 from paddle_wrn.answering.prediction import Prediction, _drawn, find_photos, predict
@@ -175,11 +176,8 @@ def test_a_picture_has_five_to_ten_bars(
     contract = load_classifier(run).preprocessing.model_copy(
         update={"classes": names, "display_names": names}
     )
-    top = tuple((name, name, 1 / 12) for name in names)
-    result = Prediction(str(photo), 0, *names[:1] * 2, 1 / 12, top)
-    (passed,) = _drawn(iter([result]), contract, top_k, tmp_path / "a.png")
-    assert isinstance(passed, Prediction)
-    assert passed.top == top[:top_k]
+    result = Prediction(str(photo), Answer(tuple(range(12)), (1 / 12,) * 12, "sure"), ((*names[:2], 1 / 12),))
+    assert list(_drawn(iter([result]), contract, top_k, tmp_path / "a.png")) == [result]
     assert [name for name, _ in sheets[0][1][0]] == list(names[:bars])
 
 

@@ -13,15 +13,17 @@ import pytest
 from browser import Visit, chromium, serving
 from conftest import CLASSES, RunMain
 
+from paddle_wrn.answering.answer import Answer
 from paddle_wrn.answering.calibration import Calibration
 from paddle_wrn.answering.classifier import Classifier
 from paddle_wrn.answering.prediction import Prediction, predict
 from paddle_wrn.app import main
 from paddle_wrn.models import create_model
 from paddle_wrn.models.weights import weights_of
-from paddle_wrn.pages.web.answers import MOST_NAMES, introduction, render
-from paddle_wrn.pages.web.judging import Answer, Judged, Refused, Verdict
-from paddle_wrn.pages.web.texts import LANGUAGES, TEXTS
+from paddle_wrn.pages.languages import LANGUAGES
+from paddle_wrn.pages.web.answers import MOST_NAMES, introduction, reply_html
+from paddle_wrn.pages.web.judging import AnsweredPhoto, Refused, Reply
+from paddle_wrn.pages.web.texts import TEXTS
 from paddle_wrn.photos.preprocessing import Preprocessing, read_image
 from paddle_wrn.runs.checkpoint import save_checkpoint
 
@@ -118,18 +120,18 @@ def test_photos_are_judged_in_a_browser(
         assert visit.hosts == {"127.0.0.1"}
 
 
-def verdict(*photos: Judged | Refused, together: Answer | None = None, left_out: int = 0) -> Verdict:
-    return Verdict(photos, together, left_out)
+def reply(*photos: AnsweredPhoto | Refused, together: Answer | None = None, left_out: int = 0) -> Reply:
+    return Reply(photos, together, left_out)
 
 
 PIXELS = np.full((6, 4, 3), 200, np.uint8)
-SURE = Answer((0, 2, 1), (0.9, 0.08, 0.02), True)
+SURE = Answer((0, 2, 1), (0.9, 0.08, 0.02), "sure")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_names_are_shown_as_they_are_and_never_obeyed(language: str) -> None:
-    photo = Judged("<script>alert(1)</script>.jpg", PIXELS, PIXELS, SURE)
-    shown = render(verdict(photo, Refused("<i>x</i>.jpg: broken")), CONTRACT, language)
+    photo = AnsweredPhoto("<script>alert(1)</script>.jpg", PIXELS, PIXELS, SURE)
+    shown = reply_html(reply(photo, Refused("<i>x</i>.jpg: broken")), CONTRACT, language)
     assert "&lt;script&gt;" in shown
     assert "蓝圆 &lt;b&gt;" in shown
     assert "&lt;i&gt;x&lt;/i&gt;.jpg: broken" in shown
@@ -139,22 +141,22 @@ def test_names_are_shown_as_they_are_and_never_obeyed(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_sure_answer_has_no_doubt_and_an_unsure_one_has(language: str) -> None:
     doubt = TEXTS[language]["unsure"].format(name="Green")
-    unsure = Answer((1, 0, 2), (0.5, 0.3, 0.2), False)
-    assert doubt not in render(verdict(Judged("a", PIXELS, None, SURE)), CONTRACT, language)
-    assert doubt in render(verdict(Judged("a", PIXELS, None, unsure)), CONTRACT, language)
-    assert doubt in render(verdict(together=unsure), CONTRACT, language)
+    unsure = Answer((1, 0, 2), (0.5, 0.3, 0.2), "not_sure")
+    assert doubt not in reply_html(reply(AnsweredPhoto("a", PIXELS, None, SURE)), CONTRACT, language)
+    assert doubt in reply_html(reply(AnsweredPhoto("a", PIXELS, None, unsure)), CONTRACT, language)
+    assert doubt in reply_html(reply(together=unsure), CONTRACT, language)
 
 
 def test_without_a_map_the_photo_stands_alone() -> None:
-    shown = render(verdict(Judged("a", PIXELS, None, SURE)), CONTRACT, "en")
+    shown = reply_html(reply(AnsweredPhoto("a", PIXELS, None, SURE)), CONTRACT, "en")
     assert shown.count("<img") == 1
     assert TEXTS["en"]["heat"] not in shown
 
 
 def test_photos_that_were_left_out_are_counted() -> None:
-    shown = render(verdict(left_out=3), CONTRACT, "en")
+    shown = reply_html(reply(left_out=3), CONTRACT, "en")
     assert "3 more were left out: at a time, 12 photos or 30 seconds are the most." in shown
-    assert "left out" not in render(verdict(), CONTRACT, "en")
+    assert "left out" not in reply_html(reply(), CONTRACT, "en")
 
 
 @pytest.mark.parametrize(

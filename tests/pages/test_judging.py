@@ -12,7 +12,7 @@ from paddle_wrn.answering.calibration import Calibration
 from paddle_wrn.answering.classifier import Classifier
 from paddle_wrn.models import create_model
 from paddle_wrn.pages.web import judging
-from paddle_wrn.pages.web.judging import Judged, Refused, judge
+from paddle_wrn.pages.web.judging import AnsweredPhoto, Refused, judge
 from paddle_wrn.photos.preprocessing import Preprocessing
 
 CALIBRATION = Calibration(temperature=0.25, threshold=0.6, photos=30)
@@ -42,20 +42,20 @@ def probabilities(classifier: Classifier, file: Path) -> Any:
 def test_each_photo_gets_its_calibrated_probabilities_in_order(
     classifier: Classifier, photos: list[tuple[str, Path]]
 ) -> None:
-    verdict = judge(classifier, photos)
-    assert len(verdict.photos) == len(photos) > 4
-    assert (verdict.together, verdict.left_out) == (None, 0)
-    for judged, (name, file) in zip(verdict.photos, photos, strict=True):
-        assert isinstance(judged, Judged)
+    reply = judge(classifier, photos)
+    assert len(reply.photos) == len(photos) > 4
+    assert (reply.together, reply.left_out) == (None, 0)
+    for answered, (name, file) in zip(reply.photos, photos, strict=True):
+        assert isinstance(answered, AnsweredPhoto)
         expected = probabilities(classifier, file)
         order = np.argsort(-expected)
-        assert judged.name == name
-        assert judged.answer.labels == tuple(order)
-        np.testing.assert_allclose(judged.answer.probabilities, expected[order], rtol=1e-5)
-        assert judged.answer.sure == (expected.max() >= CALIBRATION.threshold)
-        assert judged.heat is not None
-        assert judged.photo.shape == judged.heat.shape
-        assert (judged.photo != judged.heat).any()
+        assert answered.name == name
+        assert answered.answer.labels == tuple(order)
+        np.testing.assert_allclose(answered.answer.probabilities, expected[order], rtol=1e-5)
+        assert answered.answer.sure == (expected.max() >= CALIBRATION.threshold)
+        assert answered.heat is not None
+        assert answered.photo.shape == answered.heat.shape
+        assert (answered.photo != answered.heat).any()
 
 
 def test_one_subject_is_answered_by_the_mean_of_the_log_probabilities(
@@ -74,11 +74,11 @@ def test_one_subject_is_answered_by_the_mean_of_the_log_probabilities(
 def test_the_same_photo_again_makes_no_answer_surer(
     classifier: Classifier, photos: list[tuple[str, Path]]
 ) -> None:
-    verdict = judge(classifier, photos[:1] * 5, one_subject=True)
-    judged, together = verdict.photos[0], verdict.together
-    assert isinstance(judged, Judged)
+    reply = judge(classifier, photos[:1] * 5, one_subject=True)
+    answered, together = reply.photos[0], reply.together
+    assert isinstance(answered, AnsweredPhoto)
     assert together is not None
-    np.testing.assert_allclose(together.probabilities, judged.answer.probabilities, rtol=1e-4)
+    np.testing.assert_allclose(together.probabilities, answered.answer.probabilities, rtol=1e-4)
 
 
 def test_one_photo_alone_is_not_put_together(classifier: Classifier, photos: list[tuple[str, Path]]) -> None:
@@ -90,12 +90,12 @@ def test_what_cannot_be_read_is_refused_by_its_own_name_and_spoils_nothing(
 ) -> None:
     broken = tmp_path / "0a1b2c.jpg"
     broken.write_bytes(photos[0][1].read_bytes()[:300])
-    verdict = judge(classifier, [("bird.jpg", broken), *photos[:2]], one_subject=True)
-    refused, *others = verdict.photos
+    reply = judge(classifier, [("bird.jpg", broken), *photos[:2]], one_subject=True)
+    refused, *others = reply.photos
     assert isinstance(refused, Refused)
     assert refused.reason.startswith("bird.jpg: cannot be decoded (")
     assert str(tmp_path) not in refused.reason
-    assert verdict.together == judge(classifier, photos[:2], one_subject=True).together
+    assert reply.together == judge(classifier, photos[:2], one_subject=True).together
     assert len(others) == 2
 
 
@@ -103,11 +103,11 @@ def test_photos_and_time_are_bounded(
     classifier: Classifier, photos: list[tuple[str, Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(judging, "MOST_PHOTOS", 2)
-    verdict = judge(classifier, photos)
-    assert (len(verdict.photos), verdict.left_out) == (2, len(photos) - 2)
+    reply = judge(classifier, photos)
+    assert (len(reply.photos), reply.left_out) == (2, len(photos) - 2)
     monkeypatch.setattr(judging, "MOST_SECONDS", -1.0)
-    verdict = judge(classifier, photos)
-    assert (verdict.photos, verdict.left_out) == ((), len(photos))
+    reply = judge(classifier, photos)
+    assert (reply.photos, reply.left_out) == ((), len(photos))
 
 
 def test_a_network_that_gives_no_map_answers_all_the_same(
@@ -115,9 +115,9 @@ def test_a_network_that_gives_no_map_answers_all_the_same(
 ) -> None:
     model, bare = classifier.model, paddle.nn.Layer()  # what a compiled network has: no layers
     exported = replace(classifier, model=bare, network=model)
-    (judged,) = judge(exported, photos[:1]).photos
-    assert isinstance(judged, Judged)
-    assert judged.heat is None
+    (answered,) = judge(exported, photos[:1]).photos
+    assert isinstance(answered, AnsweredPhoto)
+    assert answered.heat is None
     (expected,) = judge(classifier, photos[:1]).photos
-    assert isinstance(expected, Judged)
-    assert judged.answer == expected.answer
+    assert isinstance(expected, AnsweredPhoto)
+    assert answered.answer == expected.answer

@@ -18,13 +18,14 @@ from paddle_wrn.answering.calibration import Calibration
 from paddle_wrn.answering.classifier import store_calibration
 from paddle_wrn.errors import UserError
 from paddle_wrn.pages import report as package
+from paddle_wrn.pages.languages import LANGUAGES
 from paddle_wrn.pages.report import findings as gathering
 from paddle_wrn.pages.report import report
 from paddle_wrn.pages.report.cards import LABEL_CARDS
 from paddle_wrn.pages.report.charts import chart
 from paddle_wrn.pages.report.findings import gather, nearest
 from paddle_wrn.pages.report.page import REASONS
-from paddle_wrn.pages.report.texts import LANGUAGES, read_texts
+from paddle_wrn.pages.report.texts import read_texts
 from paddle_wrn.photos.lists import read_data_folder
 from paddle_wrn.photos.splitting import photo_folder as photo_folder_module
 from paddle_wrn.report import main
@@ -143,7 +144,7 @@ def test_the_page_needs_nothing_from_outside(run: Path) -> None:
 
 
 def test_errors_and_doubtful_answers_come_in_order(run: Path) -> None:
-    judged = gather(run, None, "en").judged["test"]
+    judged = gather(run, None, "en").held_out["test"]
     logits = np.log([[0.1, 0.8, 0.1], [0.6, 0.3, 0.1], [0.2, 0.2, 0.6], [0.1, 0.9, 0.0001], [0.3, 0.3, 0.4]])
     photos = type(judged.photos)(judged.photos.images[:5], np.array([0, 0, 0, 1, 2]), judged.photos.paths[:5])
     made = type(judged)(photos, logits, np.exp(logits), {})

@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from paddle_wrn.answering.answer import answers_from
 from paddle_wrn.answering.explanations import grad_cam, overlay
 from paddle_wrn.errors import UserError
-from paddle_wrn.pages.report.findings import Findings, Judged, nearest
-from paddle_wrn.pages.report.pictures import LARGE, SMALL, data_uri, thumbnails
+from paddle_wrn.pages.html import data_uri
+from paddle_wrn.pages.report.findings import Findings, HeldOut, nearest
+from paddle_wrn.photos.thumbnails import Pixels, listed_thumbnails
 from paddle_wrn.studies.judgements import Judgements
 
 CARDS = 12  # of errors, and of right answers
 LABEL_CARDS = 24
+LARGE, SMALL = 224, 96  # pixels of the longer side of a photo
+QUALITY = 80  # of the photos' JPEG files
 
 
 @dataclass(frozen=True)
@@ -53,43 +57,44 @@ class Card:
     neighbours: tuple[Neighbour, ...] = ()
 
 
-def answer_cards(findings: Findings, judged: Judged, chosen: Sequence[int]) -> list[Card]:
-    """Return cards of photos that were judged, with what spoke for the answers."""
+def answer_cards(findings: Findings, held_out: HeldOut, chosen: Sequence[int]) -> list[Card]:
+    """Return cards of photos the network did not learn from, with what spoke for the answers."""
     if not chosen:
         return []
-    names = findings.names
-    paths = [judged.photos.paths[i] for i in chosen]
-    pictures = thumbnails(paths, findings.folder.train.file, LARGE)
-    heats = _heats(findings, judged.photos.images[list(chosen)], judged.predicted[list(chosen)])
-    sure = findings.classifier.calibration.sure(judged.probabilities)
+    rows, names, photos = list(chosen), findings.names, held_out.photos
+    paths = [photos.paths[i] for i in rows]
+    pictures = listed_thumbnails(paths, findings.folder.train.file, LARGE)
+    heats = _heats(findings, photos.images[rows], held_out.predicted[rows])
+    answers = answers_from(findings.classifier, held_out.logits[rows])
     return [
         Card(
             path=findings.shown_as(path),
-            picture=data_uri(picture),
-            overlay=None if heats is None else data_uri(overlay(picture, heats[number])),
-            truth=names[judged.photos.labels[i]],
-            said=names[judged.predicted[i]],
-            probability=float(judged.probabilities[i].max()),
-            truth_probability=float(judged.probabilities[i, judged.photos.labels[i]]),
-            sure=bool(sure[i]),
+            picture=photo_uri(picture),
+            overlay=None if heats is None else photo_uri(overlay(picture, heats[number])),
+            truth=names[photos.labels[i]],
+            said=names[answer.label],
+            probability=answer.probability,
+            truth_probability=float(held_out.probabilities[i, photos.labels[i]]),
+            sure=answer.sure,
         )
-        for number, (i, path, picture) in enumerate(zip(chosen, paths, pictures, strict=True))
+        for number, (i, path, picture, answer) in enumerate(zip(rows, paths, pictures, answers, strict=True))
     ]
 
 
-def error_cards(findings: Findings, judged: Judged, chosen: Sequence[int]) -> list[Card]:
+def error_cards(findings: Findings, held_out: HeldOut, chosen: Sequence[int]) -> list[Card]:
     """Return cards of wrong answers, with the training photos that are most like them."""
-    cards = answer_cards(findings, judged, chosen)
+    cards = answer_cards(findings, held_out, chosen)
     if not cards:
         return []
     names, train = findings.names, findings.train
     try:
-        indices, distances = nearest(findings, judged.photos.images[list(chosen)])
+        indices, distances = nearest(findings, held_out.photos.images[list(chosen)])
     except UserError:  # a network without a last linear layer
         return cards
     needed = np.unique(indices).tolist()
-    pictures = thumbnails([train.paths[i] for i in needed], findings.folder.train.file, SMALL)
-    shown = {i: data_uri(picture) for i, picture in zip(needed, pictures, strict=True)}
+    paths = [train.paths[i] for i in needed]
+    pictures = listed_thumbnails(paths, findings.folder.train.file, SMALL)
+    shown = {i: photo_uri(picture) for i, picture in zip(needed, pictures, strict=True)}
     return [
         replace(
             card,
@@ -106,11 +111,11 @@ def label_cards(findings: Findings, judgements: Judgements, chosen: Sequence[int
     """Return cards of photos whose labels are in doubt."""
     names = findings.names
     files = [findings.folder.folder / Path(judgements.paths[i]) for i in chosen]
-    pictures = thumbnails(files, findings.folder.train.file, LARGE)
+    pictures = listed_thumbnails(files, findings.folder.train.file, LARGE)
     return [
         Card(
             path=findings.shown_as(path),
-            picture=data_uri(picture),
+            picture=photo_uri(picture),
             overlay=None,
             truth=names[judgements.labels[i]],
             said=names[judgements.predicted[i]],
@@ -119,6 +124,11 @@ def label_cards(findings: Findings, judgements: Judgements, chosen: Sequence[int
         )
         for i, path, picture in zip(chosen, files, pictures, strict=True)
     ]
+
+
+def photo_uri(picture: Pixels) -> str:
+    """Return a photo as the address of an `<img>`. Shape: (H, W, 3)."""
+    return data_uri(picture, QUALITY)
 
 
 def _heats(

@@ -1,21 +1,20 @@
 """A run folder and its photos -> everything the page tells, as numbers."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from paddle_wrn.answering.calibration import score_calibrated
 from paddle_wrn.answering.classifier import Classifier, find_checkpoint, load_classifier
 from paddle_wrn.answering.explanations import features
+from paddle_wrn.answering.run_photos import load_run_photos, logits_of
 from paddle_wrn.config import Config
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import DataFolder, PhotoList, read_data_folder
-from paddle_wrn.photos.loading import Photos, load_photos
+from paddle_wrn.photos.loading import Photos
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.photos.splitting.record import SplitRecord, read_record
 from paddle_wrn.runs.epochs import Epoch
@@ -29,7 +28,7 @@ NEIGHBOURS_AMONG = 5000  # training photos; of more, so many are drawn
 
 
 @dataclass(frozen=True)
-class Judged:
+class HeldOut:
     """A list of photos the network did not learn from, and what it says of them.
 
     Attributes:
@@ -78,7 +77,7 @@ class Findings:
         folder: classes and lists.
         record: what `split_data` noted, if it did.
         train: training photos; of very many, those that were drawn.
-        judged: `val` and `test`, those that there are.
+        held_out: `val` and `test`, those that there are.
         checked: what `check_labels` has found, if it has been run.
         other_lists: whether these are not the lists of the training; None: that is not known.
     """
@@ -92,18 +91,18 @@ class Findings:
     folder: DataFolder
     record: SplitRecord | None
     train: Photos
-    judged: Mapping[str, Judged]
+    held_out: Mapping[str, HeldOut]
     checked: Judgements | None
     other_lists: bool | None
 
     def held_out_labels(self) -> Judgements:
         """Compare labels with what the network says of the photos it did not learn from."""
-        paths = [self.listed_as(path) for part in self.judged.values() for path in part.photos.paths]
+        paths = [self.listed_as(path) for part in self.held_out.values() for path in part.photos.paths]
         if not paths:
             none = np.zeros(0, np.int64)
             return Judgements((), none, none, none.astype(float), none.astype(float))
-        labels = np.concatenate([part.photos.labels for part in self.judged.values()])
-        return judge(paths, labels, np.concatenate([part.probabilities for part in self.judged.values()]))
+        labels = np.concatenate([part.photos.labels for part in self.held_out.values()])
+        return judge(paths, labels, np.concatenate([part.probabilities for part in self.held_out.values()]))
 
     def listed_as(self, path: Path) -> str:
         """Return the name of a photo from the folder of its lists."""
@@ -151,18 +150,13 @@ def gather(run: Path, data: Path | str | None, language: str) -> Findings:
     classifier = load_classifier(run)
     folder = _lists(run, config, data, classifier.preprocessing.classes)
     contract = classifier.preprocessing
-
-    def load(photo_list: PhotoList) -> Photos:
-        return load_photos(photo_list, contract.size, draft=contract.draft)
-
-    judged = {}
+    held_out = {}
     for name in ("val", "test"):
         if getattr(folder, name) is not None:
-            photos = load(folder.split(name))
-            with tqdm(total=len(photos), unit="photo", leave=False, disable=not sys.stderr.isatty()) as bar:
-                logits = classifier.logits(photos.images, bar.update)
+            photos = load_run_photos(run, contract, folder.split(name))
+            logits = logits_of(classifier, photos)
             scores = score_calibrated(logits, photos.labels, contract, classifier.calibration)
-            judged[name] = Judged(photos, logits, classifier.calibration.probabilities(logits), scores)
+            held_out[name] = HeldOut(photos, logits, classifier.calibration.probabilities(logits), scores)
     return Findings(
         run=run,
         config=config,
@@ -172,8 +166,8 @@ def gather(run: Path, data: Path | str | None, language: str) -> Findings:
         names=_names(contract, language),
         folder=folder,
         record=read_record(folder.folder),
-        train=load(_drawn(folder.train)),
-        judged=judged,
+        train=load_run_photos(run, contract, _drawn(folder.train)),
+        held_out=held_out,
         checked=read_judgements(run, folder),
         other_lists=results.lists != folder.digest() if results and results.lists else None,
     )
@@ -236,9 +230,4 @@ def _drawn(photo_list: PhotoList) -> PhotoList:
     if len(photo_list) <= NEIGHBOURS_AMONG:
         return photo_list
     chosen = np.sort(np.random.default_rng(0).permutation(len(photo_list))[:NEIGHBOURS_AMONG])
-    return PhotoList(
-        photo_list.file,
-        tuple(photo_list.paths[i] for i in chosen),
-        photo_list.labels[chosen],
-        tuple(photo_list.lines[i] for i in chosen),
-    )
+    return photo_list.part(chosen.tolist())

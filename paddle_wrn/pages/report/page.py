@@ -6,16 +6,24 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from paddle_wrn._version import __version__
 from paddle_wrn.models.summary import count_parameters
-from paddle_wrn.pages.report.cards import CARDS, LABEL_CARDS, answer_cards, error_cards, label_cards
+from paddle_wrn.pages.html import render
+from paddle_wrn.pages.report.cards import (
+    CARDS,
+    LABEL_CARDS,
+    SMALL,
+    answer_cards,
+    error_cards,
+    label_cards,
+    photo_uri,
+)
 from paddle_wrn.pages.report.charts import HEIGHT, WIDTH, Chart, chart
-from paddle_wrn.pages.report.findings import Findings, Judged
-from paddle_wrn.pages.report.pictures import SMALL, data_uri, evenly, thumbnails
+from paddle_wrn.pages.report.findings import Findings, HeldOut
 from paddle_wrn.pages.report.texts import Texts
 from paddle_wrn.photos.splitting import photo_folder
+from paddle_wrn.photos.thumbnails import listed_thumbnails
 from paddle_wrn.runs.epochs import points
 from paddle_wrn.scoring.metrics import softmax, wilson_interval
 from paddle_wrn.scoring.reliability import reliability
@@ -45,16 +53,11 @@ REASONS = {
 
 def write_page(findings: Findings, texts: Texts) -> str:
     """Return the page as HTML."""
-    environment = Environment(
-        loader=PackageLoader("paddle_wrn.pages.report"),
-        autoescape=True,  # class names and file names are a stranger's
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    name = next((name for name in ("test", "val") if name in findings.judged), None)
-    judged = None if name is None else findings.judged[name]
-    return environment.get_template("page.html").render(
+    name = next((name for name in ("test", "val") if name in findings.held_out), None)
+    held_out = None if name is None else findings.held_out[name]
+    return render(
+        "paddle_wrn.pages.report",
+        "page.html",
         t=texts,
         run=findings.run.resolve().name,
         findings=findings,
@@ -69,7 +72,7 @@ def write_page(findings: Findings, texts: Texts) -> str:
         parameters=count_parameters(findings.classifier.model),
         curves=_curves(findings),
         kept=findings.results and findings.results.kept_epoch,
-        result=None if judged is None else _result(findings, judged),
+        result=None if held_out is None else _result(findings, held_out),
         labels=_labels(findings),
         versions=_versions(findings),
         chart_size=(WIDTH, HEIGHT),
@@ -87,8 +90,8 @@ def _notes(findings: Findings, texts: Texts) -> list[str]:
     if changed:
         differences = ", ".join(f"{name} {then} → {now}" for name, then, now in changed)
         notes.append(texts("note_versions", differences=differences))
-    for name, judged in findings.judged.items():
-        then, now = findings.results and findings.results.scores.get(name), judged.scores
+    for name, held_out in findings.held_out.items():
+        then, now = findings.results and findings.results.scores.get(name), held_out.scores
         if then and not findings.other_lists and then.correct != now.correct:
             values = {"list": texts[name], "then": then.correct, "now": now.correct}
             notes.append(texts("note_other_figures", images=now.images, **values))
@@ -112,15 +115,22 @@ def _classes(findings: Findings) -> list[dict[str, Any]]:
         both = (contract.classes[label], contract.display_names[label])
         pictures = []
         if len(contract.classes) <= MATRIX_CLASSES:
-            chosen = evenly(np.flatnonzero(train.labels == label).tolist(), SAMPLES)
+            chosen = _evenly(np.flatnonzero(train.labels == label).tolist(), SAMPLES)
+            paths = [train.paths[i] for i in chosen]
             pictures = [
-                data_uri(picture)
-                for picture in thumbnails([train.paths[i] for i in chosen], findings.folder.train.file, SMALL)
+                photo_uri(picture) for picture in listed_thumbnails(paths, findings.folder.train.file, SMALL)
             ]
         numbers = {list_name: counts[list_name][label] for list_name in counts}
         other = both[1] if name == both[0] else both[0]
         rows.append({"name": name, "other": other, "counts": numbers, "pictures": pictures})
     return rows
+
+
+def _evenly(indices: Sequence[int], count: int) -> list[int]:
+    """Return up to `count` of some indices, from all over."""
+    if len(indices) <= count:
+        return list(indices)
+    return [indices[i] for i in np.linspace(0, len(indices) - 1, count).round().astype(int)]
 
 
 def _left_out(findings: Findings, texts: Texts) -> list[tuple[str, int, list[str]]]:
@@ -150,19 +160,19 @@ def _curves(findings: Findings) -> dict[str, Chart] | None:
     }
 
 
-def _result(findings: Findings, judged: Judged) -> dict[str, Any]:
-    """Return all there is to say of the photos that were judged."""
-    scores, errors, hits = judged.scores, judged.errors, judged.hits
+def _result(findings: Findings, held_out: HeldOut) -> dict[str, Any]:
+    """Return all there is to say of photos the network did not learn from."""
+    scores, errors, hits = held_out.scores, held_out.errors, held_out.hits
     return {
         "scores": scores,
         "classes": _class_rows(scores),
         "most_frequent": max(map(sum, scores.confusion)),  # what always saying one class would get right
         "confusion": scores.confusion if len(scores.confusion) <= MATRIX_CLASSES else None,
         "confusions": _confusions(scores.confusion),
-        "errors": error_cards(findings, judged, errors[:CARDS]),
-        "hits": answer_cards(findings, judged, hits[:CARDS]),
-        "reliability": _reliability(findings, judged),
-        "coverage": _coverage(judged),
+        "errors": error_cards(findings, held_out, errors[:CARDS]),
+        "hits": answer_cards(findings, held_out, hits[:CARDS]),
+        "reliability": _reliability(findings, held_out),
+        "coverage": _coverage(held_out),
     }
 
 
@@ -190,12 +200,12 @@ def _confusions(matrix: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
     return sorted(found, key=lambda row: -row[2])[:CONFUSIONS]
 
 
-def _reliability(findings: Findings, judged: Judged) -> Chart:
+def _reliability(findings: Findings, held_out: HeldOut) -> Chart:
     """Draw how often answers of some probability were right, with and without the temperature."""
-    labels = judged.photos.labels
-    probabilities = {"val": judged.probabilities}
+    labels = held_out.photos.labels
+    probabilities = {"val": held_out.probabilities}
     if findings.classifier.calibration.photos:
-        probabilities = {"train": softmax(judged.logits), "val": judged.probabilities}
+        probabilities = {"train": softmax(held_out.logits), "val": held_out.probabilities}
     dots = {
         name: [(part.confidence, part.accuracy, part.count) for part in reliability(shares, labels)]
         for name, shares in probabilities.items()
@@ -205,15 +215,15 @@ def _reliability(findings: Findings, judged: Judged) -> Chart:
     return chart(lines, (0, 1), (0, 1), counted=dots, x_percent=True, y_percent=True)
 
 
-def _coverage(judged: Judged) -> Chart:
+def _coverage(held_out: HeldOut) -> Chart:
     """Draw the accuracy of the surest answers by how many of all they are."""
-    right = judged.predicted == judged.photos.labels
-    order = np.argsort(-judged.probabilities.max(axis=1), kind="stable")
+    right = held_out.predicted == held_out.photos.labels
+    order = np.argsort(-held_out.probabilities.max(axis=1), kind="stable")
     counts = np.arange(1, len(right) + 1)
     accuracy = np.cumsum(right[order]) / counts
     shares = counts / len(right)
     lowest = min(0.9, np.floor(10 * accuracy.min()) / 10)
-    trust = judged.scores.calibration
+    trust = held_out.scores.calibration
     mark = trust.coverage if trust is not None and trust.photos else None
     points = list(zip(shares.tolist(), accuracy.tolist(), strict=True))
     return chart({"val": points}, (0, 1), (lowest, 1), mark=mark, x_percent=True, y_percent=True)

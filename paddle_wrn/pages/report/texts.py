@@ -5,9 +5,7 @@ from typing import Any
 
 import yaml
 
-from paddle_wrn.errors import UserError
-
-LANGUAGES = ("en", "zh")
+from paddle_wrn.pages.languages import check_language
 
 
 class Texts(dict[str, str]):
@@ -40,7 +38,6 @@ def read_texts(language: str) -> Texts:
     Raises:
         UserError: there is none.
     """
-    if language not in LANGUAGES:
-        raise UserError(f"language: found {language!r}; choose {' or '.join(LANGUAGES)}")
+    check_language(language)
     file = files("paddle_wrn.pages.report") / "texts" / f"{language}.yaml"
     return Texts(yaml.safe_load(file.read_text(encoding="utf-8")))

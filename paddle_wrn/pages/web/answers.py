@@ -1,39 +1,38 @@
 """What the page says, as HTML and Markdown; names of files and classes are shown as they are."""
 
-import base64
-import io
+from functools import partial
 from importlib.resources import files
 
-import jinja2
-from PIL import Image
-
 from paddle_wrn.answering.classifier import Classifier
-from paddle_wrn.pages.web.judging import MOST_PHOTOS, MOST_SECONDS, Pixels, Verdict
+from paddle_wrn.pages.html import data_uri, render
+from paddle_wrn.pages.web.judging import MOST_PHOTOS, MOST_SECONDS, Reply
 from paddle_wrn.pages.web.texts import TEXTS
 from paddle_wrn.photos.preprocessing import Preprocessing
+from paddle_wrn.system.wording import percent
 
 MOST_BARS = 5  # below an answer
 MOST_NAMES = 30  # of classes at the top of the page
-_TEMPLATES = files("paddle_wrn.pages.web") / "templates"
+QUALITY = 88  # of the photos' JPEG files
+_HERE = "paddle_wrn.pages.web"
 
 
 def style() -> str:
     """Return the style sheet of the answers."""
-    return (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return (files(_HERE) / "templates" / "style.css").read_text(encoding="utf-8")
 
 
-def render(verdict: Verdict, contract: Preprocessing, language: str) -> str:
+def reply_html(reply: Reply, contract: Preprocessing, language: str) -> str:
     """Return the HTML of what is said of some photos."""
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((_TEMPLATES / "answers.html").read_text(encoding="utf-8"))
     names = zip(contract.classes, contract.display_names, strict=True)
-    return template.render(
-        verdict=verdict,
+    return render(
+        _HERE,
+        "answers.html",
+        reply=reply,
         texts=TEXTS[language],
         classes=[{"name": name, "display": display} for name, display in names],
         bars=MOST_BARS,
-        percent=_percent,
-        picture=_data_uri,
+        percent=percent,
+        picture=partial(data_uri, quality=QUALITY),
         limits={"photos": MOST_PHOTOS, "seconds": round(MOST_SECONDS)},
     )
 
@@ -51,7 +50,7 @@ def introduction(classifier: Classifier, language: str) -> str:
     elif calibration.threshold > 1:
         trust = texts["never"]
     else:
-        trust = texts["threshold"].format(threshold=_percent(calibration.threshold))
+        trust = texts["threshold"].format(threshold=percent(calibration.threshold))
     known = texts["known"].format(count=len(shown), names=names)
     return f"# {texts['title']}\n\n{texts['space'].join((known, texts['only'], trust))}"
 
@@ -59,13 +58,3 @@ def introduction(classifier: Classifier, language: str) -> str:
 def _escaped(name: str) -> str:
     """Return a name as Markdown that shows it as it is."""
     return "".join(f"&#{ord(letter)};" if letter in r"\`*_{}[]()<>#+!|~$&" else letter for letter in name)
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
-
-
-def _data_uri(pixels: Pixels) -> str:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from paddle_wrn.answering.answer import Answer, answers_from
 from paddle_wrn.answering.classifier import Classifier
 from paddle_wrn.answering.explanations import grad_cam, overlay
 from paddle_wrn.errors import ImageError, UserError
-from paddle_wrn.photos.preprocessing import read_image
+from paddle_wrn.photos.thumbnails import thumbnail
 
 Pixels = NDArray[np.uint8]
 
@@ -21,16 +22,7 @@ SIDE = 480  # pixels of the longer side of a photo on the page
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the network says: class labels with calibrated probabilities, most probable first."""
-
-    labels: tuple[int, ...]
-    probabilities: tuple[float, ...]
-    sure: bool
-
-
-@dataclass(frozen=True)
-class Judged:
+class AnsweredPhoto:
     """One photo and its answer.
 
     Attributes:
@@ -53,7 +45,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Reply:
     """What is said of all photos of one visit.
 
     Attributes:
@@ -62,14 +54,12 @@ class Verdict:
         left_out: how many were too many, or came too late.
     """
 
-    photos: tuple[Judged | Refused, ...]
+    photos: tuple[AnsweredPhoto | Refused, ...]
     together: Answer | None
     left_out: int
 
 
-def judge(
-    classifier: Classifier, photos: Sequence[tuple[str, Path]], *, one_subject: bool = False
-) -> Verdict:
+def judge(classifier: Classifier, photos: Sequence[tuple[str, Path]], *, one_subject: bool = False) -> Reply:
     """Say what photos show.
 
     Photos of one subject are answered by the mean of their logits, which is the mean of their
@@ -82,41 +72,31 @@ def judge(
         one_subject: whether all show the same bird, or whatever it is.
     """
     began = time.monotonic()
-    results: list[Judged | Refused] = []
+    results: list[AnsweredPhoto | Refused] = []
     rows: list[NDArray[np.float32]] = []
     for name, file in photos[:MOST_PHOTOS]:
         if time.monotonic() - began > MOST_SECONDS:
             break
         try:
-            logits, judged = _judge_one(classifier, name, file)
+            logits, answered = _judge_one(classifier, name, file)
         except ImageError as error:
             results.append(Refused(str(error).replace(str(file), name)))
         else:
             rows.append(logits)
-            results.append(judged)
-    together = _answer(classifier, np.mean(rows, axis=0)) if one_subject and len(rows) > 1 else None
-    return Verdict(tuple(results), together, len(photos) - len(results))
+            results.append(answered)
+    together = None
+    if one_subject and len(rows) > 1:
+        (together,) = answers_from(classifier, np.mean(rows, axis=0, keepdims=True))
+    return Reply(tuple(results), together, len(photos) - len(results))
 
 
-def _judge_one(classifier: Classifier, name: str, file: Path) -> tuple[NDArray[np.float32], Judged]:
-    square = classifier.preprocessing.load(file)[None]
-    image = read_image(file)
-    image.thumbnail((SIDE, SIDE))
-    photo = np.asarray(image)
-    logits = classifier.logits(square)[0]
-    answer = _answer(classifier, logits)
+def _judge_one(classifier: Classifier, name: str, file: Path) -> tuple[NDArray[np.float32], AnsweredPhoto]:
+    """Return logits (C,) and what the page shows."""
+    square, photo = classifier.preprocessing.load(file)[None], thumbnail(file, SIDE)
+    logits = classifier.logits(square)
+    (answer,) = answers_from(classifier, logits)
     try:
         heat = overlay(photo, grad_cam(classifier, square, answer.labels[:1])[0])
     except UserError:  # an exported network, or one without a feature map
         heat = None
-    return logits, Judged(name, photo, heat, answer)
-
-
-def _answer(classifier: Classifier, logits: NDArray[np.float32]) -> Answer:
-    probabilities = classifier.calibration.probabilities(logits[None])
-    order = np.argsort(-probabilities[0], kind="stable")
-    return Answer(
-        labels=tuple(order.tolist()),
-        probabilities=tuple(probabilities[0][order].tolist()),
-        sure=bool(classifier.calibration.sure(probabilities)[0]),
-    )
+    return logits[0], AnsweredPhoto(name, photo, heat, answer)

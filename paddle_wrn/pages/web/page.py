@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from paddle_wrn.answering.classifier import Classifier
-from paddle_wrn.pages.web.answers import introduction, render
+from paddle_wrn.pages.web.answers import introduction, reply_html
 from paddle_wrn.pages.web.judging import MOST_PHOTOS, judge
 from paddle_wrn.pages.web.texts import TEXTS
 
@@ -24,7 +24,7 @@ def build_page(classifier: Classifier, language: str, uploads: Path) -> gr.Block
 
     Args:
         classifier: the network, or an exported one.
-        language: one of `texts.LANGUAGES`.
+        language: one of `languages.LANGUAGES`.
         uploads: the folder gradio puts uploaded files into.
     """
     texts = TEXTS[language]
@@ -36,11 +36,11 @@ def build_page(classifier: Classifier, language: str, uploads: Path) -> gr.Block
             return empty
         photos = [(upload.get("orig_name") or texts["photo"], Path(upload["path"])) for upload in given]
         try:
-            verdict = judge(classifier, photos, one_subject=one_subject)
+            reply = judge(classifier, photos, one_subject=one_subject)
         except Exception:  # the page lives on, and the visitor learns no more than that
             log.exception("a photo could not be judged")
             return f'<div class="answers"><article class="refused"><p>{texts["failed"]}</p></article></div>'
-        return render(verdict, classifier.preprocessing, language)
+        return reply_html(reply, classifier.preprocessing, language)
 
     def answer_photos(gallery: Sequence[Mapping[str, Upload]] | None, one_subject: bool) -> str:
         return answer([item.get("image") or item["video"] for item in gallery or ()], one_subject)

@@ -13,8 +13,8 @@ from typing import Any
 
 from paddle_wrn.answering.classifier import load_classifier
 from paddle_wrn.errors import UserError
+from paddle_wrn.pages.languages import check_language
 from paddle_wrn.pages.web.answers import style
-from paddle_wrn.pages.web.texts import LANGUAGES
 from paddle_wrn.system.device import select_device
 from paddle_wrn.system.serving import LOOPBACK, address_of, listen
 
@@ -46,8 +46,7 @@ def serve(run: Path | str, *, host: str | None = None, port: int | None = None, 
     if importlib.util.find_spec("gradio") is None:
         raise UserError("the page needs gradio, which is not installed; install it with the extra app: "
                         "pip install '.[app]'")  # fmt: skip
-    if language not in LANGUAGES:
-        raise UserError(f"language: found {language!r}; choose {' or '.join(LANGUAGES)}")
+    check_language(language)
     host = host or os.environ.get("GRADIO_SERVER_NAME") or LOOPBACK
     with listen(host, _port() if port is None else port) as taken:
         select_device("auto")

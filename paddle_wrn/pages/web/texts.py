@@ -1,7 +1,5 @@
 """The words of the page, one table a language."""
 
-LANGUAGES = ("en", "zh")
-
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "title": "What does this photo show?",
