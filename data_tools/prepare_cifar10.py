@@ -26,9 +26,9 @@ if not __package__:  # run as a file, whose folder is then searched for modules 
 from data_tools.cifar10_source import CLASSES, SIDE, Images, read_cifar10
 from paddle_wrn.cli import Parser, command
 from paddle_wrn.errors import UserError
-from paddle_wrn.photos.splitting.duplicates import file_digest
 from paddle_wrn.photos.splitting.list_files import check_output, file_texts, save
 from paddle_wrn.photos.splitting.photo_folder import staging
+from paddle_wrn.system.files import file_digest
 
 ARRAY = "images.npy"
 VERSION = 1  # of split.json

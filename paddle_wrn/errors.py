@@ -11,3 +11,13 @@ class UserError(Exception):
 
 class ImageError(UserError):
     """A file that cannot be read as a photo."""
+
+
+def shown(value: object, most: int = 60) -> str:
+    """Return a text (or number) from a file as a sentence quotes it: in one line and short."""
+    if not isinstance(value, str | int | float):
+        return f"a {type(value).__name__}"
+    text = str(value)[: most + 1]
+    if not text.isprintable():
+        text = ascii(text)[1:-1]
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -24,7 +24,7 @@ Features = NDArray[np.float32]
 
 
 def backbone_key(classifier: Classifier) -> str:
-    """Return a fingerprint of all that features depend on: the weights but those of the head, and the contract."""
+    """Return a fingerprint of what features depend on: the contract, and the weights but those of the head."""
     model, contract = classifier.model, classifier.preprocessing
     head = head_of(model)
     seen = contract.model_dump_json(include={"size", "mean", "std", "mirror", "draft"})

@@ -14,13 +14,13 @@ from paddle_wrn.answering.answer import answers_from
 from paddle_wrn.answering.calibration import score_calibrated
 from paddle_wrn.answering.classifier import Classifier
 from paddle_wrn.answering.pictures import draw_precision_recall, draw_reliability
-from paddle_wrn.photos.loading import Photos
+from paddle_wrn.photos.lists import Labelled
 from paddle_wrn.runs.results import TestAnswer, answers_text
 from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.scoring.scores import Scores
 from paddle_wrn.system.files import write_text
 
-AllPhotos = Mapping[str, Photos]  # `val` and `test`, as far as there are such photos
+AllPhotos = Mapping[str, Labelled]  # `val` and `test`, as far as there are such photos
 AllLogits = Mapping[str, NDArray[np.float32]]
 
 
@@ -58,7 +58,7 @@ def draw_probabilities(run: RunFolder, classifier: Classifier, photos: AllPhotos
 
 
 def _said(
-    classifier: Classifier, photos: Photos, logits: NDArray[np.float32], folder: Path | str
+    classifier: Classifier, photos: Labelled, logits: NDArray[np.float32], folder: Path | str
 ) -> list[TestAnswer]:
     classes, start = classifier.preprocessing.classes, Path(folder).absolute()
     said = []

@@ -23,7 +23,7 @@ from paddle_wrn.models.efficientnet_lite import EfficientNetLite
 from paddle_wrn.models.flowers import FlowerNet
 from paddle_wrn.models.googlenet import GoogLeNet
 from paddle_wrn.models.resnet import ResNet
-from paddle_wrn.models.transfer import start_from
+from paddle_wrn.models.transfer import start_pretrained
 from paddle_wrn.models.wide_resnet import WideResNet
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Layer])
@@ -159,7 +159,7 @@ def create_model(name: str, num_classes: int, in_channels: int = 3, **options: A
     checked = _checked_options(name, network, options)
     model = network.build(num_classes, in_channels=in_channels, **network.fixed, **checked)
     if pretrained:
-        start_from(model, imagenet.download_weights(name))
+        start_pretrained(model, name)
     return model
 
 

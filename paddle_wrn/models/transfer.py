@@ -9,8 +9,10 @@ import numpy as np
 from paddle import nn
 
 from paddle_wrn.errors import UserError
+from paddle_wrn.models.imagenet import download_weights
+from paddle_wrn.models.pretrained import PRETRAINED, pretrained_file, pretrained_weights
 from paddle_wrn.models.weight_files import read_weights
-from paddle_wrn.models.weights import put_weights, weights_of
+from paddle_wrn.models.weights import Arrays, put_weights, weights_of
 
 
 def head_of(model: nn.Layer) -> str:
@@ -26,7 +28,7 @@ def head_of(model: nn.Layer) -> str:
 
 
 def start_from(model: nn.Layer, file: Path | str) -> str:
-    """Load weights; where only the number of classes differs, the head keeps its fresh ones.
+    """Load weights from a file; where only the number of classes differs, the head keeps its fresh ones.
 
     Returns:
         A phrase that says what was loaded and what is new.
@@ -34,7 +36,26 @@ def start_from(model: nn.Layer, file: Path | str) -> str:
     Raises:
         UserError: the file is missing, damaged or of another network; the tensors that do not fit are named.
     """
-    arrays, own = read_weights(file), weights_of(model)
+    return _start(model, read_weights(file), str(file))
+
+
+def start_pretrained(model: nn.Layer, network: str) -> str:
+    """Load the ImageNet weights that are offered for a network, as `start_from` does.
+
+    Args:
+        model: the network.
+        network: its name.
+
+    Raises:
+        UserError: none are offered, they are not installed, or they cannot be fetched.
+    """
+    if network in PRETRAINED:
+        return _start(model, pretrained_weights(network), str(pretrained_file(network)))
+    return start_from(model, download_weights(network))
+
+
+def _start(model: nn.Layer, arrays: Arrays, source: str) -> str:
+    own = weights_of(model)
     new = []
     unlike = [name for name in own if name in arrays and arrays[name].shape != own[name].shape]
     if unlike:
@@ -44,8 +65,8 @@ def start_from(model: nn.Layer, file: Path | str) -> str:
                 there, here = arrays[name].shape[axis], own[name].shape[axis]
                 new.append(f"{name} ({there} classes there, {here} here)")
                 arrays[name] = own[name]
-    put_weights(model, arrays, file)
-    return f"loaded {len(own) - len(new)} tensors from {file}; new: {', '.join(new) or 'none'}"
+    put_weights(model, arrays, source)
+    return f"loaded {len(own) - len(new)} tensors from {source}; new: {', '.join(new) or 'none'}"
 
 
 def _same_but_for(axis: int, one: tuple[int, ...], other: tuple[int, ...]) -> bool:

@@ -1,63 +1,104 @@
-"""Files of weights -> arrays: safetensors, and Paddle's `.pdparams`, of which only arrays are admitted."""
+"""Weights from files that anybody may have written: arrays by name, and nothing that runs.
 
+Read are `.safetensors`, Paddle's `.pdparams` and PyTorch's `.pth` and `.pt`.
+"""
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import safetensors
 
-from paddle_wrn.errors import UserError
-from paddle_wrn.models.safe_pickle import load_arrays_pickle
+from paddle_wrn.errors import UserError, shown
+from paddle_wrn.models.pickles import load_arrays_pickle
+from paddle_wrn.models.pytorch_files import read_pytorch
 from paddle_wrn.models.weights import Arrays
+
+MAX_BYTES = 600_000_000  # of a file; a WRN-101-2 for ImageNet has 508 million
+MAX_HEADER = 5_000_000  # bytes of names, shapes and texts in a safetensors file
+
+_PADDLES_NOTE = "StructuredToParameterName@@"  # about its own names
 
 
 def read_weights(path: Path | str) -> Arrays:
-    """Read weights from anywhere: safetensors, or Paddle's `.pdparams`, of which only arrays are admitted.
+    """Read the arrays of a file of weights. Those of `.pdparams` and `.pth` files cannot be written to.
 
     Raises:
-        UserError: the file is missing, damaged, holds something other than arrays or wants to run code.
+        UserError: the file is missing, damaged or too large, holds something other than arrays, or wants to
+            run code.
     """
     path = Path(path)
     if path.suffix == ".safetensors":
         return read_safetensors(path)[0]
-    if path.suffix == ".pdparams":
-        return _read_pdparams(path)
-    raise UserError(f"{path}: found the suffix {path.suffix!r}; weights are .safetensors or .pdparams files")
+    if path.suffix not in (".pdparams", ".pth", ".pt"):
+        raise UserError(
+            f"{path}: found the suffix {shown(path.suffix)!r}; "
+            "weights are .safetensors, .pdparams, .pth or .pt files"
+        )
+    with _opened(path) as file:
+        return _read_pdparams(file, path) if path.suffix == ".pdparams" else read_pytorch(file, path)
 
 
 def read_safetensors(path: Path) -> tuple[Arrays, dict[str, str]]:
-    """Return the arrays and the texts of the header of a safetensors file.
+    """Read the arrays of a safetensors file, and the texts in its header.
 
     Raises:
-        UserError: the file is missing, cut short or damaged.
+        UserError: the file is missing, damaged or too large, or has a number type that NumPy lacks.
     """
-    try:
-        with safetensors.safe_open(path, framework="np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error}); check the path") from None
-    except (safetensors.SafetensorError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: the file is damaged or cut short ({error}); use another copy") from None
+    with _opened(path) as file:
+        header = int.from_bytes(file.read(8), "little")
+        if header > MAX_HEADER:
+            raise UserError(
+                f"{path}: the file is damaged or no safetensors file (a header of {header:,} bytes); "
+                "use another copy"
+            )
+        try:
+            with safetensors.safe_open(path, framework="np") as content:
+                names = content.keys()
+                return {name: content.get_tensor(name) for name in names}, content.metadata() or {}
+        except (safetensors.SafetensorError, ValueError) as error:
+            raise UserError(
+                f"{path}: the file is damaged or cut short ({shown(str(error), 150)}); use another copy"
+            ) from None
+        except (TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path}: has numbers of a type that NumPy lacks ({shown(str(error))}); save it as float32 first"
+            ) from None
 
 
-def _read_pdparams(path: Path) -> Arrays:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file: opening a pipe would wait, and a device may never end."""
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise UserError(f"{path}: a folder, pipe or device; weights are read from files")
+        if found.st_size > MAX_BYTES:
+            raise UserError(f"{path}: {found.st_size:,} bytes; files of weights may have {MAX_BYTES:,}")
         with path.open("rb") as file:
-            content = load_arrays_pickle(file, path)
+            yield file
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the path") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error}); check the path") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); check the path") from None
+    except MemoryError:
+        raise UserError(f"{path}: the weights do not fit into memory; close other programs") from None
+
+
+def _read_pdparams(file: BinaryIO, path: Path) -> Arrays:
+    content = load_arrays_pickle(file, path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: found a {type(content).__name__}; a dictionary of arrays is needed")
     arrays = {}
     for name, value in content.items():
-        if name == "StructuredToParameterName@@":  # Paddle's own note about its names
+        if name == _PADDLES_NOTE:
             continue
         if isinstance(value, tuple) and len(value) == 2:  # (name, array), as Paddle writes single tensors
             value = value[1]
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
-            raise UserError(f"{path}: {name} is no array of numbers; weights hold arrays only")
-        arrays[str(name)] = value
+        if not isinstance(name, str) or not isinstance(value, np.ndarray):
+            raise UserError(f"{path}: {shown(name)} is no array of numbers; weights hold arrays only")
+        arrays[name] = value
     return arrays

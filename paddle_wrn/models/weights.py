@@ -8,7 +8,7 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
-from paddle_wrn.errors import UserError
+from paddle_wrn.errors import UserError, shown
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -28,7 +28,7 @@ def put_weights(model: nn.Layer, arrays: Arrays, source: Path | str) -> None:
     expected = {name: tuple(value.shape) for name, value in state.items()}
     found = {name: tuple(value.shape) for name, value in arrays.items()}
     problems = [f"{name} is missing" for name in expected if name not in found]
-    problems += [f"{name} is not in the network" for name in found if name not in expected]
+    problems += [f"{shown(name)} is not in the network" for name in found if name not in expected]
     problems += [
         f"{name} is {found[name]} instead of {expected[name]}"
         for name in expected

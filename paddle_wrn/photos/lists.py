@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,18 @@ class PhotoList:
         )
 
 
+class Labelled(Protocol):
+    """Photos with their classes, decoded or not."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where each photo came from."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) the class of each."""
+
+
 @dataclass(frozen=True)
 class Classes:
     """Class names (position = label) and what to show to people."""
@@ -69,12 +82,16 @@ class DataFolder:
             raise UserError(f"{self.folder / name}.txt: no such list; split the photos with split_data")
         return photo_list
 
+    def lists(self) -> dict[str, PhotoList]:
+        """Return `train`, `val` and `test`, as far as there are such lists."""
+        every = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: photo_list for name, photo_list in every.items() if photo_list is not None}
+
     def digest(self) -> str:
         """Return a fingerprint of the classes and lists: equal only if a run can be continued on them."""
-        present = [part for part in (self.train, self.val, self.test) if part is not None]
         text = [
             repr(self.classes.names),
-            *(part.file.name + part.file.read_text("utf-8") for part in present),
+            *(part.file.name + part.file.read_text("utf-8") for part in self.lists().values()),
         ]
         return hashlib.sha256("\n".join(text).encode()).hexdigest()
 

@@ -4,12 +4,15 @@ A line of a list (see `lists`) names a photo's file, or a row of an array: `imag
 array (N, H, W, 3) of uint8, which is one file instead of N.
 """
 
+import hashlib
 import os
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +24,9 @@ from paddle_wrn.errors import ImageError, UserError
 from paddle_wrn.photos.lists import PhotoList
 from paddle_wrn.photos.preprocessing import Preprocessing, read_square, resize_and_pad
 from paddle_wrn.system.device import available_cores
+from paddle_wrn.system.files import file_digest
+
+Item = TypeVar("Item")
 
 MEMORY_MB = InputConfig().memory_mb  # where no run says otherwise
 
@@ -151,3 +157,39 @@ def measure_mean_std(images: NDArray[np.uint8]) -> tuple[Rgb, Rgb]:
     mean = shares @ values
     std = np.sqrt(np.maximum(shares @ values**2 - mean**2, 0))
     return tuple(mean.tolist()), tuple(np.where(std > 1e-6, std, 1.0).tolist())
+
+
+def photo_digests(photo_list: PhotoList) -> list[str]:
+    """Return the SHA-256 of the content of each photo, a file or a row of an array.
+
+    Raises:
+        UserError: a photo cannot be read; list, line and file are named.
+    """
+    rows = _array_rows(photo_list)
+
+    def digest(index: int) -> str:
+        if index in rows:
+            return hashlib.sha256(f"{rows[index].shape}".encode() + rows[index].tobytes()).hexdigest()
+        try:
+            return file_digest(photo_list.paths[index])
+        except OSError as error:
+            reason = (error.strerror or "cannot be read").lower()
+            raise UserError(
+                f"{photo_list.where(index)}: {photo_list.paths[index]}: {reason}; check the path"
+            ) from None
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        return list(pool.map(digest, range(len(photo_list))))
+
+
+def prepared_ahead(jobs: Iterable[Callable[[], Item]]) -> Generator[Item]:
+    """Yield what the jobs return, in order; the next one runs in a thread while the caller works."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: Future[Item] | None = None
+        for job in jobs:
+            following = pool.submit(job)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()

@@ -4,6 +4,7 @@ A file is written beside its place, flushed to disk and then renamed, so whateve
 place holds a whole file. A new folder is filled and then renamed, likewise.
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -64,3 +65,12 @@ def new_folder(path: Path) -> Iterator[Path]:
             if path.exists():  # since this one was begun
                 raise UserError(in_the_way) from None
             raise
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()

@@ -21,10 +21,10 @@ def introduce(setup: Setup, state: TrainingState, summary: Summary) -> None:
         log.info("processes %d, each takes its share of every batch", setup.processes.count)
     if config.amp and not setup.device.is_gpu:
         log.info("          amp is on, but mixed precision does nothing on the processor")
-    counts = ", ".join(f"{len(photos)} {name}" for name, photos in setup.photos.items())
+    counts = ", ".join(f"{len(part)} {name}" for name, part in setup.lists.items())
     folder = setup.folder
     log.info("data      %s: %s photos, %d classes", folder.folder, counts, len(folder.classes.names))
-    if "val" not in setup.photos:
+    if "val" not in setup.lists:
         log.info("          no val.txt: the last epoch is kept, since nothing can be chosen by")
     log.info("network   %s\n%s", config.model.name, summary)
     if config.model.weights is not None and not continued:

@@ -1,10 +1,8 @@
 """Which photos make a batch, and batches prepared ahead."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +10,9 @@ from numpy.typing import NDArray
 from paddle_wrn.config import Config
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.augmentation import augment
-from paddle_wrn.photos.loading import Photos
+from paddle_wrn.photos.loading import Photos, prepared_ahead
 from paddle_wrn.training.processes import Processes
 from paddle_wrn.training.state import TrainingState
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -90,19 +86,6 @@ def shuffled_batches(
     order = np.random.default_rng([seed, epoch]).permutation(count)
     for step in range(first, steps_per_epoch(count, batch_size, drop_last)):
         yield step, order[step * batch_size : (step + 1) * batch_size]
-
-
-def prepared_ahead(jobs: Iterable[Callable[[], Item]]) -> Generator[Item]:
-    """Yield what the jobs return, in order; the next one runs in a thread while the caller works."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting: Future[Item] | None = None
-        for job in jobs:
-            following = pool.submit(job)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = following
-        if waiting is not None:
-            yield waiting.result()
 
 
 def refuse_small_batches(config: Config, photos: int, processes: Processes) -> None:

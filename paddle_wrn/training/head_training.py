@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 
 import paddle
+from paddle import nn
 from tqdm import tqdm
 
 from paddle_wrn.answering.feature_store import FeatureStore
@@ -50,7 +51,7 @@ def train_head(setup: Setup, state: TrainingState, recorder: Recorder) -> dict[s
     (head,) = fit_heads(features["train"], train.labels, [strength])
     log.info("head      fitted to %d photos; its strength of %g was chosen by cross-validation",
              len(train), strength)  # fmt: skip
-    put_head(state, head)
+    put_head(state.model, head)
     _close_epoch(setup, state, recorder, features, head, time.perf_counter() - began)
     return features
 
@@ -76,11 +77,17 @@ def _features(setup: Setup, state: TrainingState, recorder: Recorder) -> dict[st
         }
 
 
-def put_head(state: TrainingState, head: Head) -> None:
-    """Put a fitted head into the network."""
-    layer = dict(state.model.named_sublayers())[head_of(state.model)]
+def put_head(model: nn.Layer, head: Head) -> None:
+    """Put a fitted head into a network."""
+    layer = dict(model.named_sublayers())[head_of(model)]
     layer.weight.set_value(paddle.to_tensor(head.weight))
     layer.bias.set_value(paddle.to_tensor(head.bias))
+
+
+def head_in(model: nn.Layer) -> Head:
+    """Return the head of a network."""
+    layer = dict(model.named_sublayers())[head_of(model)]
+    return Head(layer.weight.numpy(), layer.bias.numpy())
 
 
 def _close_epoch(

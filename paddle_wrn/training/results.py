@@ -1,12 +1,15 @@
 """The end of a training: calibrate the kept weights, score the test photos once, write the results."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from statistics import median
 
+import numpy as np
 import paddle
+from numpy.typing import NDArray
 
 from paddle_wrn.answering.calibration import describe_calibration, fit
-from paddle_wrn.answering.classifier import Classifier, load_classifier, store_calibration
+from paddle_wrn.answering.classifier import Classifier, store_calibration
 from paddle_wrn.answering.pictures import draw_confusion
 from paddle_wrn.answering.run_files import draw_probabilities, score_lists, write_answers
 from paddle_wrn.drawing import plots
@@ -22,14 +25,27 @@ from paddle_wrn.training.setup import Setup
 from paddle_wrn.training.state import TrainingState
 
 
-def write_results(setup: Setup, state: TrainingState, recorder: RunRecorder, summary: Summary) -> Results:
+@dataclass(frozen=True)
+class Kept:
+    """The network that a training has kept.
+
+    Attributes:
+        classifier: the network.
+        logits: `val` and `test`, as far as there are such lists -> (N, C), what it says of their photos.
+    """
+
+    classifier: Classifier
+    logits: Mapping[str, NDArray[np.float32]]
+
+
+def write_results(
+    setup: Setup, state: TrainingState, recorder: RunRecorder, summary: Summary, kept: Kept
+) -> Results:
     """Calibrate the kept weights, score them once on the test photos, write figures and pictures."""
-    run, photos = setup.run, setup.photos
-    best = load_classifier(run.path)
+    run, photos, best, logits = setup.run, setup.lists, kept.classifier, kept.logits
     write_atomically(
         run.path / "model.pdparams", lambda file: paddle.save(best.model.state_dict(), str(file))
     )
-    logits = {name: best.logits(photos[name].images) for name in ("val", "test") if name in photos}
     if "val" in logits:  # what was wished before stays, if the run ends a second time
         calibration = fit(logits["val"], photos["val"].labels, best.calibration.wished_error)
         store_calibration(run.path, calibration)
@@ -39,7 +55,7 @@ def write_results(setup: Setup, state: TrainingState, recorder: RunRecorder, sum
         val=scores.get("val"),
         test=scores.get("test"),
         kept_epoch=state.progress.best_epoch,
-        epochs=setup.config.epochs,
+        epochs=state.progress.epoch,
         seconds=state.progress.seconds,
         images_per_second=median(epoch.images_per_second for epoch in recorder.epochs),
         parameters=summary.parameters,
@@ -47,7 +63,7 @@ def write_results(setup: Setup, state: TrainingState, recorder: RunRecorder, sum
         seed=setup.config.seed,
         device=setup.device.name,
         versions=versions(),
-        lists=setup.lists,
+        lists=setup.fingerprint,
     )
     write_answers(run, best, photos, logits, setup.config.data)
     draw_probabilities(run, best, photos, logits)

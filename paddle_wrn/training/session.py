@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import paddle
 
+from paddle_wrn.answering.classifier import load_classifier
 from paddle_wrn.config import Config
 from paddle_wrn.drawing import sheets
 from paddle_wrn.models.summary import Summary, summarise
@@ -21,10 +22,11 @@ from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.system.console import log, log_on_screen, log_to
 from paddle_wrn.system.files import write_text
 from paddle_wrn.training.announcements import introduce, not_again
+from paddle_wrn.training.head_training import head_in, train_head
 from paddle_wrn.training.loop import train_epochs
 from paddle_wrn.training.processes import join_processes
 from paddle_wrn.training.recording import Recorder, RunRecorder
-from paddle_wrn.training.results import write_results
+from paddle_wrn.training.results import Kept, write_results
 from paddle_wrn.training.setup import Setup, read_lists, set_up, settle
 from paddle_wrn.training.state import TrainingState, new_state
 
@@ -67,14 +69,14 @@ def train(
         return str(run), resolved.model_dump(mode="json")
 
     def finished() -> dict[str, Any] | None:
-        results = None if again else run.results_on(lists)
+        results = None if again else run.results_on(fingerprint)
         return None if results is None else results.plain()
 
     with log_on_screen():
         name, plain = processes.first(settled)
         run, resolved = RunFolder(Path(name)), Config.model_validate(plain)
         folder = processes.first_then_others(lambda: read_lists(resolved))
-        lists = processes.first(folder.digest)
+        fingerprint = processes.first(folder.digest)
         found = processes.first(finished)
         if found is not None:
             results = Results.model_validate(found)
@@ -82,24 +84,23 @@ def train(
                 log.info("%s", not_again(run, results))
             return results
         with processes.together():
-            setup = set_up(resolved, run, folder, lists, processes)
+            setup = set_up(resolved, run, folder, fingerprint, processes)
         with paddle.utils.unique_name.guard():  # parameter names must not depend on what was built before
             return _train_run(setup, again)
 
 
 def _train_run(setup: Setup, again: bool) -> Results:
     config, run, processes = setup.config, setup.run, setup.processes
-    train_photos, val = setup.photos["train"], setup.photos.get("val")
     with processes.together():
         state = new_state(config, setup.preprocessing(), processes)
         summary = summarise(state.model, (3, config.input.size, config.input.size))
         complaints = _open_run_folder(setup, state, again) if processes.is_first else []
     state.take_from_first()
     if not processes.is_first:
-        train_epochs(state, train_photos, val, Recorder())
+        train_epochs(state, setup.photos["train"], setup.photos.get("val"), Recorder())
         return Results.model_validate(processes.first(dict))
     write_text(run.path / "model.txt", f"{summary}\n")
-    recorder = RunRecorder(run, setup.lists, state.progress.epoch)
+    recorder = RunRecorder(run, setup.fingerprint, state.progress.epoch)
     try:
         with log_to(run.path / "train.log"):
             for complaint in complaints:
@@ -107,18 +108,38 @@ def _train_run(setup: Setup, again: bool) -> Results:
             introduce(setup, state, summary)
             if not recorder.epochs:
                 _show_beginning(recorder, setup, state, summary)
-            train_epochs(state, train_photos, val, recorder)
-            plain = processes.first(lambda: write_results(setup, state, recorder, summary).plain())
+            kept = (
+                _trained_head(setup, state, recorder) if setup.head_only else _trained(setup, state, recorder)
+            )
+            plain = processes.first(lambda: write_results(setup, state, recorder, summary, kept).plain())
             return Results.model_validate(plain)
     finally:
         recorder.close()
+
+
+def _trained(setup: Setup, state: TrainingState, recorder: RunRecorder) -> Kept:
+    """Train all epochs; return the kept network and its answers."""
+    train_epochs(state, setup.photos["train"], setup.photos.get("val"), recorder)
+    kept = load_classifier(setup.run.path)
+    logits = {
+        name: kept.logits(setup.photos[name].images) for name in ("val", "test") if name in setup.photos
+    }
+    return Kept(kept, logits)
+
+
+def _trained_head(setup: Setup, state: TrainingState, recorder: RunRecorder) -> Kept:
+    """Fit the head alone; return the kept network and its answers, which the features give at once."""
+    features = train_head(setup, state, recorder)
+    head = head_in(state.model)
+    logits = {name: head.logits(part) for name, part in features.items() if name != "train"}
+    return Kept(load_classifier(setup.run.path), logits)
 
 
 def _open_run_folder(setup: Setup, state: TrainingState, again: bool) -> list[str]:
     """Make the run folder, or continue what is there; return what there is to say about it."""
     run, said = setup.run, []
     aside = run.aside() if again and run.exists else None
-    complaints = state.restore(aside or run, setup.lists)  # nothing is in `aside` yet
+    complaints = state.restore(aside or run, setup.fingerprint)  # nothing is in `aside` yet
     if aside is not None:  # only now: settings, photos and weights to begin with are all right
         run.path.rename(aside.path)
         said.append(f"again     what was in {run} is now in {aside}")
@@ -127,8 +148,9 @@ def _open_run_folder(setup: Setup, state: TrainingState, again: bool) -> list[st
 
 
 def _show_beginning(recorder: RunRecorder, setup: Setup, state: TrainingState, summary: Summary) -> None:
-    """Show VisualDL some augmented photos and the graph of the network."""
-    rng = np.random.default_rng([setup.config.seed, 0, 0])
-    sample = augment(setup.photos["train"].images[:32], setup.config.augment, rng)
-    recorder.visual.add_image("augmented training photos", sheets.image_grid(sample), 0)
+    """Show VisualDL the graph of the network, and some augmented photos where photos are augmented."""
+    if not setup.head_only:
+        rng = np.random.default_rng([setup.config.seed, 0, 0])
+        sample = augment(setup.photos["train"].images[:32], setup.config.augment, rng)
+        recorder.visual.add_image("augmented training photos", sheets.image_grid(sample), 0)
     recorder.visual.add_graph(state.model, summary.input_shape)

@@ -8,7 +8,7 @@ from typing import Any
 
 from paddle_wrn.config import Config, load_config
 from paddle_wrn.errors import UserError
-from paddle_wrn.photos.lists import DataFolder, read_data_folder
+from paddle_wrn.photos.lists import DataFolder, PhotoList, read_data_folder
 from paddle_wrn.photos.loading import Photos, load_photos, measure_mean_std
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.photos.splitting.split import split_data
@@ -29,7 +29,8 @@ class Setup:
         config: all settings.
         run: the folder to fill.
         folder: classes and lists.
-        photos: list -> decoded photos, for `train`, `val` and `test` as far as there are such lists.
+        lists: `train`, `val` and `test`, as far as there are such lists.
+        photos: list -> decoded photos; none where features are all that is needed of them.
         device: where to compute.
         processes: who trains together.
     """
@@ -37,18 +38,24 @@ class Setup:
     config: Config
     run: RunFolder
     folder: DataFolder
+    lists: Mapping[str, PhotoList]
     photos: Mapping[str, Photos]
     device: Device
     processes: Processes
 
     @cached_property
-    def lists(self) -> str:
-        """The fingerprint of classes and lists."""
+    def fingerprint(self) -> str:
+        """Of classes and lists."""
         return self.folder.digest()
+
+    @property
+    def head_only(self) -> bool:
+        """Whether the backbone is frozen."""
+        return self.config.model.trainable == "head"
 
     def preprocessing(self) -> Preprocessing:
         """Return the contract of the run: mean and standard deviation are measured unless they are given."""
-        return preprocessing_for(self.config, self.folder, self.photos["train"])
+        return preprocessing_for(self.config, self.folder, self.photos.get("train"))
 
 
 def settle(
@@ -87,37 +94,49 @@ def read_lists(config: Config) -> DataFolder:
     return read_data_folder(config.data)
 
 
-def set_up(config: Config, run: RunFolder, folder: DataFolder, lists: str, processes: Processes) -> Setup:
+def set_up(
+    config: Config, run: RunFolder, folder: DataFolder, fingerprint: str, processes: Processes
+) -> Setup:
     """Choose the place to compute and decode the photos.
 
     Args:
         config: all settings.
         run: the folder to fill.
         folder: classes and lists, as this process sees them.
-        lists: their fingerprint, as the first process sees them.
+        fingerprint: of them, as the first process sees them.
         processes: who trains together.
 
     Raises:
         UserError: lists, device or batches do not suit all processes, or a photo is broken.
     """
-    if folder.digest() != lists:
+    if folder.digest() != fingerprint:
         raise UserError(f"{folder.folder}: holds other lists than it does for the first process")
     refuse_small_batches(config, len(folder.train), processes)
     device = select_device(config.device)
     refuse_other_device(config.device, device, processes)
-    seen = config.input
-    photos = {
-        name: load_photos(folder.split(name), seen.size, seen.memory_mb, draft=seen.draft)
-        for name in ("train", "val", "test")
-        if getattr(folder, name) is not None
-    }
-    return Setup(config, run, folder, photos, device, processes)
+    lists, seen = folder.lists(), config.input
+    photos = {}
+    if config.model.trainable != "head":
+        photos = {
+            name: load_photos(part, seen.size, seen.memory_mb, draft=seen.draft)
+            for name, part in lists.items()
+        }
+    return Setup(config, run, folder, lists, photos, device, processes)
 
 
-def preprocessing_for(config: Config, folder: DataFolder, train: Photos) -> Preprocessing:
-    """Return the contract of a run: mean and standard deviation are measured unless they are given."""
+def preprocessing_for(config: Config, folder: DataFolder, train: Photos | None) -> Preprocessing:
+    """Return the contract of a run: mean and standard deviation are measured unless they are given.
+
+    Raises:
+        UserError: they are not given, and there are no photos to measure them.
+    """
     mean, std = config.input.mean, config.input.std
     if mean is None or std is None:
+        if train is None:
+            raise UserError(
+                "input.mean: found null; a frozen backbone needs the mean and std that its weights were "
+                "trained with, such as those of configs/pretrained.yaml"
+            )
         mean, std = measure_mean_std(train.images)
     return Preprocessing(
         size=config.input.size,

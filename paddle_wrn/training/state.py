@@ -15,8 +15,7 @@ from paddle_wrn.answering.classifier import Classifier
 from paddle_wrn.config import Config
 from paddle_wrn.errors import UserError
 from paddle_wrn.models import create_model
-from paddle_wrn.models.imagenet import download_weights
-from paddle_wrn.models.transfer import freeze_backbone, start_from
+from paddle_wrn.models.transfer import freeze_backbone, start_from, start_pretrained
 from paddle_wrn.models.weights import Arrays, put_weights, weights_of
 from paddle_wrn.native import accelerate
 from paddle_wrn.photos.preprocessing import Preprocessing
@@ -25,7 +24,7 @@ from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.training.optimization import make_optimizer
 from paddle_wrn.training.processes import ALONE, Processes
 
-PRETRAINED = "pretrained"  # as `model.weights`: Paddle's own
+PRETRAINED = "pretrained"  # as `model.weights`: those for ImageNet
 
 
 @dataclass
@@ -157,11 +156,10 @@ class TrainingState:
             UserError: they are missing, or do not fit.
         """
         weights = self.config.model.weights
-        if weights is not None:
-            self.origin = start_from(
-                self.model,
-                download_weights(self.config.model.name) if weights == PRETRAINED else weights,
-            )
+        if weights == PRETRAINED:
+            self.origin = start_pretrained(self.model, self.config.model.name)
+        elif weights is not None:
+            self.origin = start_from(self.model, weights)
 
     def _arrays(self) -> Arrays:
         optimizer = {k: v for k, v in self.optimizer.state_dict().items() if isinstance(v, paddle.Tensor)}

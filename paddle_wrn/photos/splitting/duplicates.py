@@ -7,7 +7,6 @@ length 1, have a scalar product above `THRESHOLD`. Mirroring a picture flips the
 with an odd horizontal frequency and no other; the sums over even and over odd ones give both comparisons.
 """
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from paddle_wrn.errors import ImageError
 from paddle_wrn.photos.preprocessing import read_image
 from paddle_wrn.system.device import available_cores
+from paddle_wrn.system.files import file_digest
 
 THUMBNAIL_SIDE = 16  # pixels
 FREQUENCIES = 8  # per axis
@@ -45,15 +45,6 @@ class Fingerprint:
 
     digest: str
     thumbnail: NDArray[np.uint8]
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def fingerprints(paths: Sequence[Path]) -> list[Fingerprint | ImageError]:

@@ -19,7 +19,8 @@ from paddle_wrn.errors import UserError
 from paddle_wrn.photos.preprocessing import IMAGE_SUFFIXES
 from paddle_wrn.photos.sample.drawing import make_sample_birds
 from paddle_wrn.photos.splitting.archive import ARCHIVE_SUFFIXES, archive_suffix, unpack
-from paddle_wrn.photos.splitting.duplicates import Fingerprint, file_digest, fingerprints
+from paddle_wrn.photos.splitting.duplicates import Fingerprint, fingerprints
+from paddle_wrn.system.files import file_digest
 
 SAMPLE = Path("data/sample_birds/photos")
 SAMPLE_SETTINGS = "sample.json"  # beside the sample's class folders: how it was drawn
