@@ -106,7 +106,7 @@ def _check_batches(
     from paddle_wrn.training.state import new_state
 
     one_epoch = config.model_copy(update={"epochs": 1})
-    state = new_state(one_epoch, preprocessing_for(config, folder, photos))
+    state = new_state(one_epoch, preprocessing_for(config, folder, lambda: photos.images))
     images = (batch.images for batch in islice(training_batches(state, photos), batches))
     return tuple(
         (tuple(batch.mean((0, 2, 3), "float64").tolist()), tuple(batch.std((0, 2, 3), "float64").tolist()))

@@ -43,9 +43,9 @@ class ModelConfig(Section):
     options: dict[str, Any] = {"strides": [2, 2, 2, 2]}
     """further arguments of the network, e.g. --model.options.drop_rate 0.3 (default: of wide ResNets)"""
     weights: str | None = None
-    """file (.safetensors, .pdparams) to start from, or `pretrained`: Paddle's for ImageNet; null: random"""
-    trainable: Literal["all", "head"] = "all"
-    """which part learns: all of it, or only the last linear layer on a frozen backbone"""
+    """file (.safetensors, .pdparams, .pth) to begin with, or `pretrained`: for ImageNet; null: random"""
+    trainable: Literal["all", "head", "head_first"] = "all"
+    """all: every layer learns; head: only the last one, in one go, on a frozen backbone; head_first: both in turn"""
 
     @model_validator(mode="before")
     @classmethod

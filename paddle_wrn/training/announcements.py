@@ -15,7 +15,6 @@ from paddle_wrn.training.state import Progress, TrainingState
 def introduce(setup: Setup, state: TrainingState, summary: Summary) -> None:
     """Log device, data, network and run folder."""
     config, progress = setup.config, state.progress
-    continued = bool(progress.epoch or progress.step)
     log.info("device    %s (%s)", setup.device.name, setup.device.reason)
     if setup.processes.count > 1:
         log.info("processes %d, each takes its share of every batch", setup.processes.count)
@@ -27,13 +26,13 @@ def introduce(setup: Setup, state: TrainingState, summary: Summary) -> None:
     if "val" not in setup.lists:
         log.info("          no val.txt: the last epoch is kept, since nothing can be chosen by")
     log.info("network   %s\n%s", config.model.name, summary)
-    if config.model.weights is not None and not continued:
+    if config.model.weights is not None and state.fresh:
         log.info("start     %s", state.origin)
     if config.model.trainable == "head":
         log.info("          only the last linear layer learns")
     log.info("run       %s", setup.run)
     log.info("          watch it: python -m paddle_wrn.board %s", shlex.quote(str(setup.run)))
-    if continued:
+    if not state.fresh:
         log.info("resumed   after epoch %d, step %d", progress.epoch, progress.step)
 
 

@@ -22,7 +22,7 @@ from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.system.console import log, log_on_screen, log_to
 from paddle_wrn.system.files import write_text
 from paddle_wrn.training.announcements import introduce, not_again
-from paddle_wrn.training.head_training import head_in, train_head
+from paddle_wrn.training.head_training import fit_head_first, head_in, train_head
 from paddle_wrn.training.loop import train_epochs
 from paddle_wrn.training.processes import join_processes
 from paddle_wrn.training.recording import Recorder, RunRecorder
@@ -119,6 +119,8 @@ def _train_run(setup: Setup, again: bool) -> Results:
 
 def _trained(setup: Setup, state: TrainingState, recorder: RunRecorder) -> Kept:
     """Train all epochs; return the kept network and its answers."""
+    if setup.config.model.trainable == "head_first" and state.fresh:
+        fit_head_first(setup, state, recorder)
     train_epochs(state, setup.photos["train"], setup.photos.get("val"), recorder)
     kept = load_classifier(setup.run.path)
     logits = {

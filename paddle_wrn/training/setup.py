@@ -1,10 +1,13 @@
 """What a training begins with: settings, run folder, lists, photos, a place to compute."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from paddle_wrn.config import Config, load_config
 from paddle_wrn.errors import UserError
@@ -55,7 +58,11 @@ class Setup:
 
     def preprocessing(self) -> Preprocessing:
         """Return the contract of the run: mean and standard deviation are measured unless they are given."""
-        return preprocessing_for(self.config, self.folder, self.photos.get("train"))
+        return preprocessing_for(self.config, self.folder, self._train_images)
+
+    def _train_images(self) -> NDArray[np.uint8]:
+        train = self.photos.get("train") or _decoded(self.config, self.lists["train"])
+        return train.images
 
 
 def settle(
@@ -114,30 +121,30 @@ def set_up(
     refuse_small_batches(config, len(folder.train), processes)
     device = select_device(config.device)
     refuse_other_device(config.device, device, processes)
-    lists, seen = folder.lists(), config.input
-    photos = {}
-    if config.model.trainable != "head":
-        photos = {
-            name: load_photos(part, seen.size, seen.memory_mb, draft=seen.draft)
-            for name, part in lists.items()
-        }
+    lists = folder.lists()
+    head_only = config.model.trainable == "head"
+    photos = {} if head_only else {name: _decoded(config, part) for name, part in lists.items()}
     return Setup(config, run, folder, lists, photos, device, processes)
 
 
-def preprocessing_for(config: Config, folder: DataFolder, train: Photos | None) -> Preprocessing:
+def _decoded(config: Config, photo_list: PhotoList) -> Photos:
+    seen = config.input
+    return load_photos(photo_list, seen.size, seen.memory_mb, draft=seen.draft)
+
+
+def preprocessing_for(
+    config: Config, folder: DataFolder, train_images: Callable[[], NDArray[np.uint8]]
+) -> Preprocessing:
     """Return the contract of a run: mean and standard deviation are measured unless they are given.
 
-    Raises:
-        UserError: they are not given, and there are no photos to measure them.
+    Args:
+        config: of the run.
+        folder: names the classes.
+        train_images: gives the training photos, (N, S, S, 3), if they are needed.
     """
     mean, std = config.input.mean, config.input.std
     if mean is None or std is None:
-        if train is None:
-            raise UserError(
-                "input.mean: found null; a frozen backbone needs the mean and std that its weights were "
-                "trained with, such as those of configs/pretrained.yaml"
-            )
-        mean, std = measure_mean_std(train.images)
+        mean, std = measure_mean_std(train_images())
     return Preprocessing(
         size=config.input.size,
         mean=mean,
