@@ -535,7 +535,7 @@ def test_resume_on_another_device_is_allowed(
 def test_resume_with_the_same_options_as_a_tuple_is_allowed(data_folder: Path, tmp_path: Path) -> None:
     settings = TINY | {"epochs": 1, "model.options": {"strides": (2, 1, 2, 2)}}
     arguments: dict[str, Any] = {"data": data_folder, "output": tmp_path / "run", "settings": settings}
-    assert train(**arguments)["test"] == train(**arguments, resume=True)["test"]
+    assert train(**arguments).test == train(**arguments, resume=True).test
 
 
 @pytest.mark.parametrize("name", ["train.txt", "val.txt", "classes.txt"])

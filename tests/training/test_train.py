@@ -26,7 +26,7 @@ from paddle_wrn.photos.lists import read_classes, read_data_folder
 from paddle_wrn.photos.loading import load_photos, measure_mean_std
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.checkpoint import load_checkpoint
-from paddle_wrn.runs.run_folder import read_predictions
+from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.train import main
 from paddle_wrn.training import loop
 from paddle_wrn.training.optimization import learning_rate
@@ -164,7 +164,7 @@ def test_metrics_name_the_kept_epoch_and_the_circumstances(run: Path) -> None:
 
 def test_train_returns_what_metrics_json_holds(data_folder: Path, tmp_path: Path, no_figures: None) -> None:
     results = train(data=data_folder, output=tmp_path / "run", settings=TINY | {"epochs": 1})
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8")) == results
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8")) == results.plain()
 
 
 def test_test_predictions_are_what_the_kept_network_says(run: Path, data_folder: Path) -> None:
@@ -192,8 +192,8 @@ def test_paths_of_test_predictions_begin_at_the_lists(
     lines = [first, f"{inside} 1", "in, side.jpg 1"]
     (own_lists / "test.txt").write_text("\n".join(lines), "utf-8")
     train(data=own_lists, output=tmp_path / "run", settings=TINY | {"epochs": 1})
-    rows = read_predictions(tmp_path / "run")
-    assert [row["path"] for row in rows] == [first.rpartition(" ")[0], "in, side.jpg", "in, side.jpg"]
+    rows = RunFolder(tmp_path / "run").answers()
+    assert [row.path for row in rows] == [first.rpartition(" ")[0], "in, side.jpg", "in, side.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_predictions_that_cannot_be_read_are_a_sentence(
     if content is not None:
         (tmp_path / "test_predictions.csv").write_bytes(content)
     with pytest.raises(UserError, match=f"test_predictions.csv: {complaint}.*--again"):
-        read_predictions(tmp_path)
+        RunFolder(tmp_path).answers()
 
 
 def test_checkpoints_are_a_model_and_a_training_state(run: Path) -> None:
@@ -289,7 +289,7 @@ def test_the_graph_for_visualdl_changes_nothing(
 ) -> None:
     settings = TINY | {"model.options.drop_rate": 0.5}
     train(data=data_folder, output=tmp_path / "with", settings=settings)
-    monkeypatch.setattr("paddle_wrn.runs.history.History.add_graph", lambda *_: None)
+    monkeypatch.setattr("paddle_wrn.training.visual_records.VisualRecords.add_graph", lambda *_: None)
     train(data=data_folder, output=tmp_path / "without", settings=settings)
     assert weight_files(tmp_path / "with") == weight_files(tmp_path / "without")
     graph = json.loads((tmp_path / "with" / "visualdl" / "vdlgraph.paddle_wrn.log").read_text("utf-8"))
@@ -327,8 +327,10 @@ def test_learns_to_tell_the_shapes_apart(
     results = train(data=data_folder, output=tmp_path / "run", settings=TINY | changes)
     losses = [epoch["train_loss"] for epoch in read_history(tmp_path / "run")]
     assert losses[-1] < 0.7 * losses[0]
-    assert results["val"]["accuracy"] >= 5 / 6
-    assert results["test"]["accuracy"] >= 5 / 6
+    assert results.val is not None
+    assert results.test is not None
+    assert results.val.accuracy >= 5 / 6
+    assert results.test.accuracy >= 5 / 6
 
 
 @pytest.mark.parametrize(("drop_last", "sizes"), [(False, [7, 7, 7, 3]), (True, [7, 7, 7])])
@@ -421,8 +423,9 @@ def test_the_test_photos_choose_nothing(run: Path, own_lists: Path, tmp_path: Pa
     results = train(data=own_lists, output=tmp_path / "run", settings=TINY)
     assert weight_files(tmp_path / "run") == weight_files(run)
     before = json.loads((run / "metrics.json").read_text("utf-8"))
-    assert results["test"]["confusion"] != before["test"]["confusion"]
-    assert results["val"] == before["val"]
+    after = results.plain()
+    assert after["test"]["confusion"] != before["test"]["confusion"]
+    assert after["val"] == before["val"]
 
 
 def test_without_test_photos_nothing_is_scored_on_them(
@@ -430,7 +433,8 @@ def test_without_test_photos_nothing_is_scored_on_them(
 ) -> None:
     (own_lists / "test.txt").unlink()
     results = train(data=own_lists, output=tmp_path / "run", settings=TINY)
-    assert "test" not in results
+    assert results.test is None
+    assert "test" not in json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))
     assert weight_files(tmp_path / "run") == weight_files(run)
 
 
@@ -484,7 +488,7 @@ def test_the_kept_epoch(
     stand_in = SimpleNamespace(accuracy=lambda *_: next(left), cross_entropy=lambda *_: next(left_losses))
     monkeypatch.setattr(loop, "metrics", stand_in)
     results = train(data=data_folder, output=tmp_path / "run", settings=steady | {"selection": selection})
-    assert results["kept_epoch"] == kept
+    assert results.kept_epoch == kept
     assert weight_files(tmp_path / "run")[1] == weight_files(tmp_path / "short")[1]
 
 
@@ -493,8 +497,9 @@ def test_without_validation_photos_the_last_epoch_is_kept(
 ) -> None:
     (own_lists / "val.txt").unlink()
     results = train(data=own_lists, output=tmp_path / "run", settings=TINY)
-    assert results["kept_epoch"] == 3
-    assert "val" not in results
+    assert results.kept_epoch == 3
+    assert results.val is None
+    assert "val" not in json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))
     assert [epoch["val_acc"] for epoch in read_history(tmp_path / "run")] == [None] * 3
     last = load_checkpoint(tmp_path / "run" / LAST, "training")[0]
     for name, weights in load_checkpoint(tmp_path / "run" / BEST, "model")[0].items():
@@ -663,7 +668,7 @@ def test_a_finished_run_is_not_trained_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = state_of(run)
-    monkeypatch.setattr("paddle_wrn.training.session.load_photos", None)  # no photo is looked at
+    monkeypatch.setattr("paddle_wrn.training.setup.load_photos", None)  # no photo is looked at
     outcome = run_main(main, "--data", data_folder, "--output", run, *words(TINY), *more)
     assert outcome.code == 0
     (line,) = outcome.out.splitlines()
@@ -672,7 +677,7 @@ def test_a_finished_run_is_not_trained_again(
     assert state_of(run) == before
     stored = json.loads((run / "metrics.json").read_text("utf-8"))
     assert f"{stored['test']['accuracy']:.3f}" in line
-    assert train(data=data_folder, output=run, settings=TINY) == stored
+    assert train(data=data_folder, output=run, settings=TINY).plain() == stored
 
 
 def test_a_finished_run_with_other_settings_is_refused(
@@ -711,7 +716,8 @@ def test_metrics_cut_short_are_written_again(own_run: Path, data_folder: Path, n
     whole = (own_run / "metrics.json").read_text("utf-8")
     (own_run / "metrics.json").write_text(whole[:100], "utf-8")
     results = train(data=data_folder, output=own_run, resume=True, settings=TINY)
-    assert results == json.loads(whole) | {"seconds": results["seconds"]}
+    assert results.plain() == json.loads(whole) | {"seconds": results.seconds}
+    assert json.loads((own_run / "metrics.json").read_text("utf-8")) == results.plain()
 
 
 @pytest.mark.parametrize("finished", [True, False])
