@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+pytest_plugins = ("tiny_runs", "interruptions")  # fixtures of tests in several folders
+
 # class (a folder): colour; sorted as `split_data` sorts them
 CLASSES = {"Blue Disc": (50, 80, 220), "Green": (40, 180, 60), "红 三角": (220, 50, 40)}
 PHOTOS_PER_CLASS = 12

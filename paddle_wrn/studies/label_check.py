@@ -96,8 +96,11 @@ def _folds(folder: DataFolder, paths: Sequence[Path], labels: NDArray[np.int64])
 
 def _cost(run: Path, config: Config, trained_on: int, photos: int) -> str:
     """Say what it will take, going by the run's own time."""
-    results = RunFolder(run).results()
     time = ""
+    try:
+        results = RunFolder(run).results()
+    except UserError:  # damaged; that is no obstacle here
+        results = None
     if results is not None:
         minutes = results.seconds * FOLDS * photos * (FOLDS - 1) / FOLDS / trained_on / 60
         time = f", about {minutes:.0f} minutes on the machine the run was trained on"

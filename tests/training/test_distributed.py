@@ -27,7 +27,7 @@ from paddle_wrn.models import create_model
 from paddle_wrn.runs.checkpoint import load_checkpoint
 from paddle_wrn.system import device
 from paddle_wrn.system.device import Device
-from paddle_wrn.training.loop import refuse_small_batches
+from paddle_wrn.training.batches import refuse_small_batches
 from paddle_wrn.training.processes import ALONE, Processes, join_processes, refuse_other_device
 
 ROOT = Path(__file__).parents[2]
@@ -249,7 +249,8 @@ import paddle
 from paddle_wrn.config import load_config
 from paddle_wrn.training.processes import join_processes
 from paddle_wrn.errors import UserError
-from paddle_wrn.training.loop import Batch, average_running_statistics, train_step
+from paddle_wrn.training.batches import Batch
+from paddle_wrn.training.loop import average_running_statistics, train_step
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.training.state import new_state
 
