@@ -1,10 +1,10 @@
 """Photos unlike anything a network has learned from.
 
-Two things are asked of a photo's features. How near is it to the training photos? That tells the strange: flowers
-among birds, drawings among photos. Does it belong to one class rather than to the others, by a linear
-classifier of its own? That tells the similar: a heron among egrets. Each is measured in standard deviations of
-what known photos have that were not learned from, the two are added up, and a bar is set that a wished share
-of the known photos fails.
+Two questions are asked of a photo's features. How near is it to the training photos? That tells the strange:
+flowers among birds, drawings among photos. Does it belong to one class rather than to the others, as a linear
+classifier sees it? That tells the similar: a heron among egrets. Both answers are measured in standard
+deviations of known photos that the network did not learn from, and added up. A chosen share of these known
+photos fails the bar.
 """
 
 from collections.abc import Sequence
@@ -94,7 +94,7 @@ class Reference:
         return cosines.mean(axis=1), (features @ self.weight + self.bias).max(axis=1).astype(float)
 
     def known(self, features: Features) -> NDArray[np.bool_]:
-        """Return whether photos are like what was learned from; all are, without a bar. Shape: (N, F) -> (N,)."""
+        """Return whether photos are like those learned from; without a bar, all are. Shape: (N, F) -> (N,)."""
         if self.bar is None or self.bar.least is None:
             return np.ones(len(features), bool)
         return self.bar.familiarity(*self.measure(features)) >= self.bar.least
@@ -113,7 +113,7 @@ def fit_reference(features: Features, labels: Labels, paths: Sequence[str]) -> R
         chosen = np.sort(np.random.default_rng(0).permutation(len(labels))[:MOST_KEPT])
     weight, bias = _ridge(features, labels)
     kept = features[chosen].astype(np.float16)
-    return Reference(kept, labels[chosen], tuple(paths[i] for i in chosen), weight, bias)
+    return Reference(kept, labels[chosen], tuple(paths[int(i)] for i in chosen), weight, bias)
 
 
 def set_bar(
