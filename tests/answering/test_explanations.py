@@ -1,7 +1,5 @@
-"""Explanations: every network, maps that are known beforehand, what is left behind, overlays."""
+"""Where the evidence lies: of every network, and where the map is known beforehand."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +11,21 @@ import yaml
 from numpy.typing import NDArray
 from paddle import nn
 from PIL import Image
+from small_classifiers import Pixels, classifier_of, fill, noise, small, zeros
 
 from paddle_wrn.answering import explanations as explain
 from paddle_wrn.answering.classifier import Classifier
-from paddle_wrn.answering.explanations import features, grad_cam, overlay
-from paddle_wrn.answering.exported import Program
-from paddle_wrn.errors import UserError
+from paddle_wrn.answering.explanations import features, grad_cam
 from paddle_wrn.models import create_model, list_models
 from paddle_wrn.models.imagenet import NAMES
-from paddle_wrn.photos.preprocessing import Preprocessing, photo_box, resize_and_pad
 from paddle_wrn.photos.sample.birds import SPECIES, draw_bird, random_pose
 
-Pixels = NDArray[np.uint8]
 ROOT = Path(__file__).resolve().parents[2]
-RNG = np.random.default_rng(0)
 
 
-def noise(count: int, size: int) -> Pixels:
-    return np.random.default_rng(5).integers(0, 256, (count, size, size, 3), np.uint8)
-
-
-def classifier_of(model: nn.Layer, size: int, num_classes: int = 3, *, mirror: bool = False) -> Classifier:
-    """Return a network of random statistics in evaluation mode with a contract."""
-    names = tuple(f"class {label}" for label in range(num_classes))
-    contract = Preprocessing(
-        size=size, mean=(0.5,) * 3, std=(0.25,) * 3, classes=names, display_names=names, mirror=mirror
-    )
-    model.eval()
-    return Classifier(model, contract)
-
-
-def small(*, mirror: bool = False) -> Classifier:
-    paddle.seed(0)
-    model = create_model("wrn_10_1", 3, strides=[2, 1, 2, 1])
-    model(paddle.randn([8, 3, 24, 24]))  # moves the running statistics
-    return classifier_of(model, 24, mirror=mirror)
+@pytest.fixture
+def classifier() -> Classifier:
+    return small()
 
 
 # Every network
@@ -79,27 +57,6 @@ def test_every_network_is_explained_and_its_head_seen(name: str, monkeypatch: py
     head = model.fc.weight.numpy(), model.fc.bias.numpy()
     np.testing.assert_allclose(divided[0].sum().item(), logits[0, 2] - head[1][2], rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(features(classifier, images) @ head[0] + head[1], logits, rtol=1e-3, atol=1e-4)
-
-
-def zeros(name: str, num_classes: int, **options: Any) -> nn.Layer:
-    """Build a network of zeros where it asks for nothing else: random numbers would take seconds."""
-    nn.initializer.set_global_initializer(nn.initializer.Constant(0.0))
-    try:
-        return create_model(name, num_classes, **options)
-    finally:
-        nn.initializer.set_global_initializer(None)
-
-
-def fill(model: nn.Layer) -> None:
-    """Give a network weights of He's variance, repeated from a table, and statistics of 0 and 2."""
-    table = np.random.default_rng(3).standard_normal(1_000_003).astype(np.float32)
-    for parameter in model.parameters():
-        if parameter.ndim > 1:
-            fan_in = np.prod(parameter.shape[1:]) if parameter.ndim == 4 else parameter.shape[0]
-            parameter.set_value(np.resize(table * np.float32(np.sqrt(2 / fan_in)), parameter.shape))
-    for layer in model.sublayers():
-        if isinstance(layer, nn.BatchNorm2D):
-            layer._variance.set_value(paddle.full_like(layer._variance, 2.0))
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda config: config.stem)
@@ -254,299 +211,3 @@ def train(classifier: Classifier, images: Pixels, labels: NDArray[Any], rng: np.
         optimizer.step()
         optimizer.clear_grad()
     model.eval()
-
-
-# Mirror images and batches
-
-
-@pytest.fixture
-def classifier() -> Classifier:
-    return small()
-
-
-def test_with_mirror_images_the_map_turns_with_the_photo() -> None:
-    images = noise(3, 24)
-    turned = np.ascontiguousarray(images[:, :, ::-1])
-    both, one = small(mirror=True), small()
-
-    np.testing.assert_allclose(grad_cam(both, turned)[:, :, ::-1], grad_cam(both, images), atol=1e-4)
-    assert np.abs(grad_cam(one, turned, [0] * 3)[:, :, ::-1] - grad_cam(one, images, [0] * 3)).max() > 0.1
-
-
-def test_with_mirror_images_features_are_what_the_answer_is_made_of() -> None:
-    images, both = noise(3, 24), small(mirror=True)
-    seen = features(both, images)
-
-    np.testing.assert_allclose(both.model.fc(paddle.to_tensor(seen)).numpy(), both.logits(images), atol=1e-5)
-    np.testing.assert_allclose(features(both, np.ascontiguousarray(images[:, :, ::-1])), seen, atol=1e-5)
-
-
-@pytest.mark.parametrize("mirror", [False, True])
-def test_batches_change_nothing(mirror: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    classifier, images, labels = small(mirror=mirror), noise(5, 24), [2, 0, 1, 1, 0]
-    maps, seen = grad_cam(classifier, images, labels), features(classifier, images)
-
-    monkeypatch.setattr(explain, "BATCH_SIZE", 2)
-
-    np.testing.assert_allclose(grad_cam(classifier, images, labels), maps, atol=1e-4)
-    np.testing.assert_allclose(features(classifier, images), seen, atol=1e-5)
-
-
-def test_no_images_are_no_maps(classifier: Classifier) -> None:
-    nothing = noise(0, 24)
-
-    assert grad_cam(classifier, nothing).shape == (0, 24, 24)
-    assert features(classifier, nothing).shape == (0, 64)
-
-
-# The network is left as it was
-
-
-@pytest.mark.parametrize("look", [grad_cam, features])
-def test_the_network_is_left_as_it_was(look: Callable[..., Any], classifier: Classifier) -> None:
-    model, images = classifier.model, noise(2, 24)
-    paddle.seed(7)
-    expected = paddle.randn([3]).numpy()
-    before = {key: value.numpy() for key, value in model.state_dict().items()}
-    model.group3.train()
-    model.fc.bias.stop_gradient = True
-    modes = [layer.training for layer in model.sublayers()]
-    paddle.seed(7)
-
-    with paddle.no_grad():  # nor does it matter where it is called
-        look(classifier, images)
-
-    np.testing.assert_array_equal(paddle.randn([3]).numpy(), expected)
-    assert [layer.training for layer in model.sublayers()] == modes
-    assert any(modes)
-    assert not all(modes)
-    assert [key for key, p in model.named_parameters() if p.stop_gradient and "bn" not in key] == ["fc.bias"]
-    assert all(parameter.grad is None for parameter in model.parameters())
-    for layer in (model, *model.sublayers()):
-        assert not layer._forward_post_hooks
-        assert not layer._forward_pre_hooks
-    for key, value in model.state_dict().items():
-        np.testing.assert_array_equal(value.numpy(), before[key], key)
-
-
-def test_a_gradient_that_was_there_stays(classifier: Classifier) -> None:
-    model = classifier.model
-    model(paddle.ones([1, 3, 24, 24])).sum().backward()
-    before = model.conv1.weight.grad.numpy()
-
-    grad_cam(classifier, noise(1, 24))
-
-    np.testing.assert_array_equal(model.conv1.weight.grad.numpy(), before)
-
-
-def test_a_frozen_backbone_changes_nothing(classifier: Classifier) -> None:
-    images = noise(2, 24)
-    expected = grad_cam(classifier, images)
-    for parameter in classifier.model.parameters():
-        parameter.stop_gradient = True
-
-    np.testing.assert_array_equal(grad_cam(classifier, images), expected)
-
-
-# Networks of one's own
-
-
-class Pieces(nn.Layer):
-    """Layers for strange networks: (N, 3, 8, 8) -> (N, 4, 4, 4) -> 2 logits."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        paddle.seed(1)
-        self.trunk = nn.Conv2D(3, 4, 2, stride=2)
-        self.branch = nn.Conv2D(4, 4, 3, padding=1)
-        self.pool = nn.AdaptiveAvgPool2D(1)
-        self.fc = nn.Linear(4, 2)
-
-    def answer(self, x: paddle.Tensor) -> paddle.Tensor:
-        return self.fc(self.pool(x).flatten(1))
-
-
-class SideBranch(Pieces):
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        x = self.trunk(x)
-        return self.answer(x + F.relu(self.branch(x)))
-
-
-class UnusedBranch(Pieces):
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        x = self.trunk(x)
-        self.branch(x)
-        return self.answer(x)
-
-
-class SharedLayer(Pieces):
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return self.answer(self.branch(F.relu(self.branch(self.trunk(x)))))
-
-
-class Tuples(Pieces):
-    def __init__(self) -> None:
-        super().__init__()
-        self.pair = Pair()
-
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return self.answer(self.pair(self.trunk(x))[0])
-
-
-class Pair(nn.Layer):
-    def forward(self, x: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-        return x, x
-
-
-@pytest.mark.parametrize(
-    ("network", "name", "calls"),
-    [(SideBranch, "trunk", 0), (UnusedBranch, "trunk", 0), (SharedLayer, "branch", 1), (Tuples, "trunk", 0)],
-)
-def test_the_map_is_one_that_the_whole_answer_goes_through(
-    network: Callable[[], Pieces], name: str, calls: int
-) -> None:
-    model = network()
-    classifier, image = classifier_of(model, 8, 2), noise(1, 8)
-    maps: list[paddle.Tensor] = []
-    hook = getattr(model, name).register_forward_post_hook(lambda _, inputs, output: maps.append(output))
-    logits = model(paddle.to_tensor(classifier.preprocessing.normalise(image)))
-    hook.remove()
-    product = maps[calls] * paddle.grad(logits[0, 1], maps[calls])[0]
-    expected = F.interpolate(F.relu(product.sum(1, keepdim=True)), size=[8, 8], mode="bilinear")[0, 0].numpy()
-
-    (heat,) = grad_cam(classifier, image, [1])
-
-    assert expected.max() > 0
-    np.testing.assert_allclose(heat, expected / expected.max(), atol=1e-5)
-
-
-class NoMap(Pieces):
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return self.fc(F.pad(x.mean([2, 3]), [0, 0, 0, 1]))
-
-
-class OnePixel(Pieces):
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return self.answer(self.pool(F.pad(x, [0, 0, 0, 0], data_format="NCHW")).tile([1, 2, 1, 1])[:, :4])
-
-
-class NoSlope(Pieces):
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return F.one_hot(self.answer(self.trunk(x)).argmax(1), 2)
-
-
-class TwoRoads(Pieces):
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return self.answer(self.trunk(x)) + x.mean([1, 2, 3]).unsqueeze(1)
-
-
-@pytest.mark.parametrize("network", [NoMap, OnePixel, NoSlope, TwoRoads])
-def test_a_network_without_such_a_map_gets_a_sentence(network: Callable[[], Pieces]) -> None:
-    model = network()
-    sentence = rf"^{network.__name__}: no layer gives a feature map .* at 8 x 8 pixels; .* Grad-CAM$"
-
-    with pytest.raises(UserError, match=sentence):
-        grad_cam(classifier_of(model, 8, 2), noise(1, 8))
-
-    assert not any(layer._forward_post_hooks for layer in model.sublayers())
-    assert not model.fc.weight.stop_gradient
-
-
-class TwoHeads(Pieces):
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return self.answer(self.trunk(x)) + self.answer(self.branch(self.trunk(x)))
-
-
-class Convolutions(nn.Layer):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2D(3, 2, 3)
-
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        return self.conv(x).mean([2, 3])
-
-
-@pytest.mark.parametrize(
-    ("network", "sentence"),
-    [
-        (TwoHeads, r"^TwoHeads: its last linear layer \(fc\) is used 2 times; features need once$"),
-        (Convolutions, "^model: the network has no linear layer"),
-    ],
-)
-def test_features_need_a_head_that_is_used_once(network: Callable[[], nn.Layer], sentence: str) -> None:
-    model = network()
-    with pytest.raises(UserError, match=sentence):
-        features(classifier_of(model, 8, 2), noise(3, 8))
-
-    assert grad_cam(classifier_of(Convolutions(), 8, 2), noise(3, 8)).shape == (3, 8, 8)
-
-
-@pytest.mark.parametrize("look", [grad_cam, features])
-def test_an_exported_network_gets_a_sentence(look: Callable[..., Any], classifier: Classifier) -> None:
-    exported = replace(classifier, model=Program(lambda images: np.zeros((len(images), 3), np.float32)))
-
-    with pytest.raises(UserError, match=r"^the network has no layers to look into; .* run folder"):
-        look(exported, noise(1, 24))
-
-
-# Overlays
-
-
-@pytest.mark.parametrize("sides", [(300, 200), (120, 213), (64, 64), (400, 3)])
-def test_an_overlay_lies_on_the_photo_as_the_map_on_its_square(sides: tuple[int, int]) -> None:
-    width, height = sides
-    heat = np.zeros((60, 60), np.float32)
-    left, _, right, _ = photo_box(sides, 60)
-    heat[:, : (left + right) // 2] = 1
-
-    laid = overlay(np.full((height, width, 3), 128, np.uint8), heat)
-
-    assert (laid.shape, laid.dtype) == ((height, width, 3), np.uint8)
-    yellow = laid[..., 0].astype(int) - laid[..., 2] > 60
-    assert yellow[:, : width * 9 // 20].all()
-    assert not yellow[:, width * 11 // 20 :].any()
-
-
-def test_an_overlay_of_a_photo_is_that_of_its_square_without_the_padding() -> None:
-    photo, heat = noise(1, 60)[0, :40], RNG.random((60, 60), np.float32)
-    square = np.asarray(resize_and_pad(Image.fromarray(photo), 60))
-
-    np.testing.assert_array_equal(overlay(photo, heat), overlay(square, heat)[10:50])
-
-
-def test_a_box_is_where_the_photo_lies_in_its_square() -> None:
-    for sides in [(300, 200), (120, 213), (64, 64), (400, 3), (7, 5), (1, 1)]:
-        square = np.asarray(resize_and_pad(Image.new("RGB", sides, "white"), 60))
-        left, top, right, bottom = photo_box(sides, 60)
-        expected = np.zeros((60, 60), bool)
-        expected[top:bottom, left:right] = True
-        np.testing.assert_array_equal(square.min(2) == 255, expected)
-
-
-def test_the_photo_shows_through_and_more_heat_is_brighter() -> None:
-    ramp = np.tile(np.arange(0, 250, 10, np.uint8)[:, None, None], (1, 25, 3))
-    heat = np.tile(np.linspace(0, 1, 25, dtype=np.float32), (25, 1))
-
-    laid = overlay(ramp, heat).astype(float).mean(2)
-
-    assert (np.diff(laid, axis=0) > 2).all()
-    assert (np.diff(laid[12:13, 2:], axis=1) >= 0).mean() > 0.5
-    assert laid[0, -1] > laid[0, 0] + 50
-
-
-def test_colours_of_a_photo_are_not_taken_for_the_maps() -> None:
-    grey = overlay(np.full((4, 4, 3), 76, np.uint8), np.zeros((4, 4), np.float32))
-    red = overlay(np.full((4, 4, 3), (255, 0, 0), np.uint8), np.zeros((4, 4), np.float32))
-
-    np.testing.assert_array_equal(grey, red)
-
-
-def test_a_map_of_a_mirrored_contract_fits_a_photo_of_any_shape() -> None:
-    mirrored = small(mirror=True)
-    one = replace(mirrored, preprocessing=mirrored.preprocessing.model_copy(update={"mirror": False}))
-    image = noise(1, 24)
-
-    maps = [grad_cam(classifier, image, [0])[0] for classifier in (mirrored, one)]
-
-    assert np.abs(maps[0] - maps[1]).max() > 0.01
-    assert [overlay(noise(1, 24)[0, :12], heat).shape for heat in maps] == [(12, 24, 3)] * 2
