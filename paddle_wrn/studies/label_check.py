@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddle_wrn.answering.classifier import find_checkpoint, load_classifier
-from paddle_wrn.answering.run_photos import load_run_photos
+from paddle_wrn.answering.run_photos import ask
 from paddle_wrn.config import Config
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import DataFolder, read_data_folder, read_list
@@ -49,7 +49,7 @@ def check_labels(run: Path | str, *, data: Path | str | None = None) -> Judgemen
     if config is None:
         raise UserError(f"{run}: does not say how it was trained; a run folder with a config.yaml is needed")
     folder = read_data_folder(config.data if data is None else data)
-    lists = [part for part in (folder.train, folder.val, folder.test) if part is not None]
+    lists = folder.lists().values()
     paths = [path.absolute() for part in lists for path in part.paths]
     labels = np.concatenate([part.labels for part in lists])
     folds = _folds(folder, paths, labels)
@@ -126,5 +126,4 @@ def _judged(home: Path) -> NDArray[np.float64]:
     """Return what the network of a fold says of the photos it has not seen. Shape: -> (N, C)."""
     classifier = load_classifier(home / "run")
     photo_list = read_list(home / "lists" / "test.txt")
-    photos = load_run_photos(home / "run", classifier.preprocessing, photo_list)
-    return softmax(classifier.logits(photos.images))
+    return softmax(ask(classifier, home / "run", photo_list).logits)
