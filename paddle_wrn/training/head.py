@@ -113,16 +113,13 @@ def fit_heads(features: Features, labels: Labels, strengths: Sequence[float]) ->
             basis, coordinates = np.linalg.qr(scaled.T)
             scaled = coordinates.T
         model = LogisticRegression(max_iter=_MOST_STEPS, tol=_TOLERANCE, warm_start=True)
+        two = labels.max() == 1  # which scikit-learn tells apart by one column, with half the penalty
         heads = []
         for strength in strengths:
-            model.set_params(C=strength).fit(scaled, labels)
-            weight = np.vstack([-model.coef_ / 2, model.coef_ / 2]) if len(model.coef_) == 1 else model.coef_
-            bias = (
-                np.hstack([-model.intercept_ / 2, model.intercept_ / 2])
-                if len(model.coef_) == 1
-                else (model.intercept_)
-            )
-            whole = weight.T if basis is None else basis @ weight.T  # (F, C)
-            whole = whole * scale[:, None]
-            heads.append(Head(whole.astype(np.float32), (bias - centre @ whole).astype(np.float32)))
+            model.set_params(C=2 * strength if two else strength).fit(scaled, labels)
+            rows, bias = model.coef_, model.intercept_
+            if two:
+                rows, bias = np.vstack([-rows, rows]) / 2, np.hstack([-bias, bias]) / 2
+            weight = (rows.T if basis is None else basis @ rows.T) * scale[:, None]  # (F, C)
+            heads.append(Head(weight.astype(np.float32), (bias - centre @ weight).astype(np.float32)))
     return heads
