@@ -118,6 +118,11 @@ def set_up(
     """
     if folder.digest() != fingerprint:
         raise UserError(f"{folder.folder}: holds other lists than it does for the first process")
+    if config.model.trainable != "all" and processes.count > 1:
+        raise UserError(
+            f"model.trainable: found {config.model.trainable}, with {processes.count} processes; "
+            "a head is fitted by one, so start the command without the launcher"
+        )
     refuse_small_batches(config, len(folder.train), processes)
     device = select_device(config.device)
     refuse_other_device(config.device, device, processes)

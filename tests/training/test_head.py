@@ -6,7 +6,14 @@ from numpy.typing import NDArray
 
 from paddle_wrn.scoring.metrics import cross_entropy, softmax
 from paddle_wrn.training import head as heads
-from paddle_wrn.training.head import STRENGTHS, UNCHOSEN, choose_strength, fit_heads, out_of_fold, usable_folds
+from paddle_wrn.training.head import (
+    STRENGTHS,
+    UNCHOSEN,
+    choose_strength,
+    fit_heads,
+    out_of_fold,
+    usable_folds,
+)
 
 Case = tuple[NDArray[np.float32], NDArray[np.int64]]
 
