@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from paddle_wrn.cli import Parser, command
+from paddle_wrn.cli import Parser, add_config_option, command
 from paddle_wrn.config import Config, Rgb, load_config
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import DataFolder, read_data_folder
@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("data", type=Path, metavar="DATA", help="folder that split_data wrote")
     options.add_argument("--split", choices=("train", "val", "test"), default="train",
                          help="list of photos (%(default)s)")  # fmt: skip
-    options.add_argument("--config", type=Path, help="YAML file of settings (shipped ones are in configs/)")
+    add_config_option(options)
     options.add_argument("--size", type=int, help="side of the squares, pixels (the configuration's: 120)")
     options.add_argument(
         "--batches", type=int, default=0, metavar="N", help="check the first N training batches, too"

@@ -14,17 +14,20 @@ import errno
 import functools
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from paddle_wrn.errors import UserError
+from paddle_wrn.system.shipped import shipped_configs
+from paddle_wrn.system.signals import StoppedBySignal
 
 Main = Callable[[Sequence[str] | None], int]
 
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, the shell's convention
+EXIT_SIGNAL = 128  # plus the signal's number, the shell's convention
 
 _OS_ERRORS = {
     errno.ENOSPC: "the disk is full; free some space and run the command again",
@@ -55,6 +58,14 @@ def parser(module: str, description: str) -> Parser:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # train takes settings besides: --device must not become --device-report
+    )
+
+
+def add_config_option(options: argparse.ArgumentParser) -> None:
+    """Add `--config`: a file, or the name of a shipped configuration."""
+    names = ", ".join(shipped_configs())
+    options.add_argument(
+        "--config", type=Path, help=f"YAML file of settings, or the name of a shipped one: {names}"
     )
 
 
@@ -98,9 +109,9 @@ def command(main: Main) -> Callable[..., int]:
                 raise
             where = f"{error.filename}: " if error.filename else ""
             return _complain(f"{where}{_OS_ERRORS[error.errno]}")
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             print("interrupted", file=sys.stderr)
-            return EXIT_INTERRUPTED
+            return EXIT_SIGNAL + (stop.signal if isinstance(stop, StoppedBySignal) else signal.SIGINT)
 
     return run
 

@@ -1,6 +1,9 @@
-"""What a long command says, and how it hears that it is to stop."""
+"""What a long command says, and how a command is written down so that a shell can take it."""
 
 import logging
+import os
+import shlex
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -17,25 +20,52 @@ def text_width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
 
 
+def command_line(command: str, *words: object) -> str:
+    """Return how a command of this package is typed, quoted for the shell.
+
+    `command_line("predict", Path("my run"), "PHOTO")` is `python -m paddle_wrn.predict 'my run' PHOTO`.
+    """
+    return shell_line("python", "-m", f"paddle_wrn.{command}", *words)
+
+
+def shell_line(*words: object) -> str:
+    """Return words as one line that can be pasted into the shell of this system."""
+    texts = [str(word) for word in words]
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
+
+
+@contextmanager
+def log_to_screen() -> Iterator[None]:
+    """Show what is logged on the screen, above the progress bar; inside another such block do nothing."""
+    if any(isinstance(handler, _AboveBar) for handler in log.handlers):
+        yield
+        return
+    with _handled_by(_AboveBar()):
+        yield
+
+
 @contextmanager
 def log_to(file: Path) -> Iterator[None]:
-    """Show what is logged on the screen, above the progress bar, and append it to a file."""
-    screen = _AboveBar()
+    """Show what is logged on the screen and append it to a file."""
     to_file = logging.FileHandler(file, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
-    handlers = (screen, to_file)
+    with log_to_screen(), _handled_by(to_file):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: logging.Handler) -> Iterator[None]:
     log.setLevel(logging.INFO)
     log.propagate = False
-    for handler in handlers:
-        log.addHandler(handler)
+    log.addHandler(handler)
     try:
         yield
     finally:
-        for handler in handlers:
-            log.removeHandler(handler)
-            handler.close()
+        log.removeHandler(handler)
+        handler.close()
 
 
 class _AboveBar(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(record.getMessage(), file=sys.stdout)
+        sys.stdout.flush()  # whoever reads a pipe sees a line when it is said

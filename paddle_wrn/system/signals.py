@@ -13,6 +13,18 @@ class Stop:
     signal: int | None = None
 
 
+class StoppedBySignal(KeyboardInterrupt):
+    """A signal has ended a long work, after everything was saved.
+
+    Attributes:
+        signal: its number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.signal = number
+
+
 @contextmanager
 def stop_signals(launched: bool = False) -> Iterator[Stop]:
     """Catch Ctrl-C and SIGTERM once; a second one acts at once. Does nothing outside the main thread.
