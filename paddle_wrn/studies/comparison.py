@@ -21,6 +21,7 @@ from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.run_folder import check_run_folder, finished_results, read_predictions
 from paddle_wrn.studies.comparison_tables import csv_text, report
 from paddle_wrn.studies.statistics import Entry, Run, refuse_other_photos
+from paddle_wrn.system.console import log, log_to_screen
 from paddle_wrn.system.device import select_device
 from paddle_wrn.system.files import write_text
 from paddle_wrn.training.processes import refuse_launcher
@@ -28,6 +29,7 @@ from paddle_wrn.training.session import read_lists, train
 from paddle_wrn.training.state import new_state
 
 
+@log_to_screen()
 def compare(
     configs: Sequence[Path | str],
     *,
@@ -39,7 +41,7 @@ def compare(
     """Train every configuration with every seed, and write how they did into the output folder.
 
     Args:
-        configs: YAML files.
+        configs: YAML files, or names of shipped configurations.
         seeds: how many trainings of each; their seeds are 0, 1, ...
         data: folder that `split_data` wrote; without one, that of the configurations.
         output: folder for the runs, `<configuration>-seed<k>`, and for `comparison.md`, `comparison.csv` and
@@ -79,13 +81,13 @@ def compare(
     _write(output, entries)
     done = len(entries) * seeds - len(waiting)
     if done:
-        print(f"{done} of {len(entries) * seeds} runs in {output} are trained already")
+        log.info("%d of %d runs in %s are trained already", done, len(entries) * seeds, output)
     for number, (entry, seed, run, config) in enumerate(waiting, start=done + 1):
-        print(f"{number} of {len(entries) * seeds}: {entry.name}, seed {seed}")
+        log.info("%d of %d: %s, seed %d", number, len(entries) * seeds, entry.name, seed)
         try:
             results = train(config, output=run, resume=True)
-        except (KeyboardInterrupt, SystemExit):
-            print(f"{output}: what is finished is in comparison.md; the same command continues it")
+        except KeyboardInterrupt:
+            log.info("%s: what is finished is in comparison.md; the same command continues it", output)
             raise
         entry.runs[seed] = _finished(run, results)
         _write(output, entries)
@@ -137,10 +139,8 @@ def _entry(name: str, file: Path, config: Config, lists: DataFolder, seeds: int)
 
 
 def _summary(config: Config, lists: DataFolder) -> Summary:
-    classes, grey = lists.classes.names, (0.5, 0.5, 0.5)
-    preprocessing = Preprocessing(
-        size=config.input.size, mean=grey, std=grey, classes=classes, display_names=classes
-    )
+    grey = (0.5, 0.5, 0.5)  # a network is the same whatever its photos look like
+    preprocessing = Preprocessing.from_settings(config.input, lists.classes, lambda: (grey, grey))
     with paddle.utils.unique_name.guard():
         state = new_state(config, preprocessing)
     state.restore(Path(os.devnull), lists.digest())  # where no run is: loads the weights to begin with

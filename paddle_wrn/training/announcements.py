@@ -1,6 +1,5 @@
 """The sentences of a training: what it begins with, how an epoch went, that nothing is left to do."""
 
-import shlex
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from paddle_wrn.config import Config
 from paddle_wrn.models.summary import Summary
 from paddle_wrn.photos.lists import DataFolder
 from paddle_wrn.photos.loading import Photos
-from paddle_wrn.system.console import log
+from paddle_wrn.system.console import command_line, log
 from paddle_wrn.system.device import Device
 from paddle_wrn.training.state import Progress, TrainingState
 
@@ -40,7 +39,7 @@ def introduce(
     if config.model.trainable == "head":
         log.info("          only the last linear layer learns")
     log.info("run       %s", run)
-    log.info("          watch it: python -m paddle_wrn.board %s", shlex.quote(str(run)))
+    log.info("          watch it: %s", command_line("board", run))
     if state.progress.epoch or state.progress.step:
         log.info("resumed   after epoch %d, step %d", state.progress.epoch, state.progress.step)
 
@@ -63,7 +62,7 @@ def stopped(signal_number: int, run: Path, progress: Progress) -> str:
     return (
         f"stopped by {name} after epoch {progress.epoch}, step {progress.step}; "
         f"everything is saved. Continue with:\n"
-        f"  python -m paddle_wrn.train --resume --output {shlex.quote(str(run))}"
+        f"  {command_line('train', '--resume', '--output', run)}"
     )
 
 

@@ -26,7 +26,7 @@ from paddle_wrn.photos.loading import Photos
 from paddle_wrn.runs.history import History
 from paddle_wrn.runs.run_folder import CONFUSION, METRICS, PRECISION_RECALL, PREDICTIONS, RELIABILITY
 from paddle_wrn.scoring import metrics
-from paddle_wrn.system.console import log
+from paddle_wrn.system.console import command_line, log
 from paddle_wrn.system.device import Device
 from paddle_wrn.system.files import write_atomically, write_text
 from paddle_wrn.system.versions import versions
@@ -90,7 +90,7 @@ def write_results(
     files = [METRICS, "curves.png", *([RELIABILITY] if "val" in scores else [])]
     files += [CONFUSION, PRECISION_RECALL, PREDICTIONS] if "test" in scores else []
     log.info("results   %s: %s, checkpoints/best.safetensors, model.pdparams", run, ", ".join(files))
-    log.info("next      python -m paddle_wrn.predict %s PHOTO", run)
+    log.info("next      %s", command_line("predict", run, "PHOTO"))
     return results
 
 

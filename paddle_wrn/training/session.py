@@ -1,14 +1,14 @@
 """Train a network on the lists that split_data wrote.
 
-Read from the bottom up: main -> train -> _train_run -> _train_epochs; one epoch is in loop.py. Paddle's
-launcher makes several processes do this together; distributed.py says how.
+Read from the top down: train -> _train_run -> _train_epochs; one epoch is in loop.py. Paddle's launcher makes
+several processes do this together; processes.py says how.
 """
 
-import signal
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,18 @@ from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.history import History
 from paddle_wrn.runs.run_folder import (
     CONFIG,
+    LAST,
+    PREVIOUS,
     check_run_folder,
     create_run_folder,
     finished_results,
     place_aside,
     stored_config,
 )
-from paddle_wrn.system.console import log, log_to
+from paddle_wrn.system.console import log, log_to, log_to_screen
 from paddle_wrn.system.device import Device, select_device
 from paddle_wrn.system.files import write_text
-from paddle_wrn.system.signals import stop_signals
+from paddle_wrn.system.signals import StoppedBySignal, stop_signals
 from paddle_wrn.training.announcements import epoch_line, introduce, not_again, stopped
 from paddle_wrn.training.batches import steps_per_epoch
 from paddle_wrn.training.loop import (
@@ -49,11 +51,12 @@ from paddle_wrn.training.loop import (
 )
 from paddle_wrn.training.processes import Processes, join_processes, refuse_other_device
 from paddle_wrn.training.results import write_results
-from paddle_wrn.training.state import LAST, PREVIOUS, TrainingState, new_state
+from paddle_wrn.training.state import TrainingState, new_state
 
 SAMPLE_DATA = "data/sample_birds"
 
 
+@log_to_screen()
 def train(
     config: Config | Path | str | None = None,
     *,
@@ -69,10 +72,10 @@ def train(
     processes that Paddle's launcher has started, the first alone reads and writes the run folder.
 
     Args:
-        config: a `Config`, or a YAML file; without one, the recipe of `configs/birds.yaml`.
+        config: a `Config`, a YAML file, or the name of a shipped configuration; without one, `birds`.
         data: folder that `split_data` wrote; without one, that of the configuration, which is the drawn
             sample birds unless it says otherwise.
-        output: run folder; by default `runs/<data>-<config>`.
+        output: run folder; by default `runs/<data>-<config>`. A `Config` goes by the name of its network.
         resume: continue what the run folder holds.
         again: train anew; what the run folder holds is first moved aside to `<output>-before-1`, -2, ...
         settings: changes on top, by dotted name: `{"optimizer.lr": 0.05}`.
@@ -97,7 +100,7 @@ def train(
     finished = processes.first(lambda: None if again else finished_results(run, digest))
     if finished is not None:
         if processes.is_first:
-            print(not_again(run, finished))
+            log.info("%s", not_again(run, finished))
         return finished
     with processes.together():
         if folder.digest() != digest:
@@ -129,8 +132,11 @@ def _settle(
             to_do = "resume" if resume else "train again"
             raise UserError(f"{output}: holds no run to {to_do}; give the --data or --config it began with")
     resolved = load_config(config, changes)
-    stem = Path(config).stem if isinstance(config, (str, Path)) else "birds"
-    run = Path(output) if output is not None else Path("runs") / f"{Path(resolved.data).name}-{stem}"
+    if output is None:
+        name = resolved.model.name if isinstance(config, Config) else Path(config or "birds").stem
+        run = Path("runs") / f"{Path(resolved.data).name}-{name}"
+    else:
+        run = Path(output)
     check_run_folder(run, resolved, resume=resume, again=again)
     return run, resolved
 
@@ -140,25 +146,14 @@ def read_lists(config: Config) -> DataFolder:
     if config.data == SAMPLE_DATA and not Path(SAMPLE_DATA, "train.txt").exists():
         from paddle_wrn.photos.splitting.split import split_data
 
-        print(f"no --data given: drawing and splitting sample birds in {SAMPLE_DATA}")
+        log.info("no --data given: drawing and splitting sample birds in %s", SAMPLE_DATA)
         split_data()
     return read_data_folder(config.data)
 
 
 def preprocessing_for(config: Config, folder: DataFolder, train: Photos) -> Preprocessing:
     """Return the contract of a run: mean and standard deviation are measured unless they are given."""
-    mean, std = config.input.mean, config.input.std
-    if mean is None or std is None:
-        mean, std = measure_mean_std(train.images)
-    return Preprocessing(
-        size=config.input.size,
-        mean=mean,
-        std=std,
-        mirror=config.input.mirror,
-        draft=config.input.draft,
-        classes=folder.classes.names,
-        display_names=folder.classes.display_names,
-    )
+    return Preprocessing.from_settings(config.input, folder.classes, partial(measure_mean_std, train.images))
 
 
 def _train_run(
@@ -245,9 +240,7 @@ def _train_epochs(
             stop_signal = processes.largest(stop.signal or 0)
             if stop_signal and progress.epoch < config.epochs:
                 log.info("%s", stopped(stop_signal, run, progress))
-                if stop_signal == signal.SIGINT:
-                    raise KeyboardInterrupt
-                raise SystemExit(128 + stop_signal)
+                raise StoppedBySignal(stop_signal)
 
 
 def _last_good(run: Path) -> str:

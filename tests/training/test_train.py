@@ -18,7 +18,7 @@ from visualdl import LogReader
 
 from paddle_wrn.answering import classifier as inference
 from paddle_wrn.answering.classifier import load_classifier
-from paddle_wrn.config import load_config
+from paddle_wrn.config import Config, load_config
 from paddle_wrn.errors import UserError
 from paddle_wrn.models import create_model
 from paddle_wrn.models.weight_files import read_weights
@@ -696,6 +696,33 @@ def test_a_finished_run_on_lists_that_have_changed_is_refused(
     (own_lists / "test.txt").write_text("".join(lines[1:]), "utf-8")
     with pytest.raises(UserError, match="the lists have changed since this run began"):
         train(data=own_lists, output=tmp_path / "run", resume=resume, settings=TINY | {"epochs": 1})
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (None, "birds"),
+        ("smoke", "smoke"),
+        ("smoke.yaml", "smoke"),
+        (Path("my recipe.yaml"), "my recipe"),
+        (Config(), "wrn_16_1"),
+        (load_config(None, {"model.name": "resnet_cifar"}), "resnet_cifar"),
+    ],
+    ids=str,
+)
+def test_a_run_goes_by_its_lists_and_its_configuration(
+    config: Config | Path | str | None,
+    name: str,
+    data_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my recipe.yaml").write_text("epochs: 1\n")
+    begun = []
+    monkeypatch.setattr("paddle_wrn.training.session._train_run", lambda _, run, *rest: begun.append(run))
+    train(config, data=data_folder, settings={"input.size": 16, "augment.crop_size": None})
+    assert begun == [Path("runs", f"lists-{name}")]
 
 
 def test_an_unfinished_run_needs_resume(own_run: Path, data_folder: Path, run_main: RunMain) -> None:
