@@ -8,9 +8,9 @@ from paddle_wrn.answering.evaluation import list_to_score
 from paddle_wrn.answering.pictures import draw_reliability
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.loading import load_photos
-from paddle_wrn.runs.run_folder import METRICS, RELIABILITY
+from paddle_wrn.runs.run_folder import LAST, METRICS, RELIABILITY
+from paddle_wrn.system.console import command_line
 from paddle_wrn.system.device import select_device
-from paddle_wrn.training.state import LAST
 
 
 def calibrate(
@@ -39,7 +39,7 @@ def calibrate(
     if (run / LAST).exists() and not (run / METRICS).exists():  # both would write the same file
         raise UserError(
             f"{run}: its training is not finished and calibrates at its end; continue it with: "
-            f"python -m paddle_wrn.train --resume --output {run}"
+            f"{command_line('train', '--resume', '--output', run)}"
         )
     find_checkpoint(run)  # an exported folder has none
     select_device(device)

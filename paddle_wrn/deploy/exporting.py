@@ -35,12 +35,12 @@ from paddle_wrn.photos.lists import PhotoList
 from paddle_wrn.photos.loading import Photos, load_photos
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.checkpoint import load_checkpoint
-from paddle_wrn.runs.run_folder import METRICS
+from paddle_wrn.runs.run_folder import LAST, METRICS
 from paddle_wrn.scoring.metrics import accuracy
+from paddle_wrn.system.console import command_line
 from paddle_wrn.system.device import select_device
 from paddle_wrn.system.files import new_folder, write_text
 from paddle_wrn.system.versions import versions
-from paddle_wrn.training.state import LAST
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 EXAMPLE = "example.py"
@@ -112,8 +112,9 @@ def _check_request(run: Path, format: str, int8: bool, opset: int | None) -> Non
         raise UserError(f"{run}: was exported already; give the run folder it came from")
     if (run / LAST).exists() and not (run / METRICS).exists():
         raise UserError(
-            f"{run}: its training is not finished; continue it with: python -m paddle_wrn.train --resume "
-            f"--output {run}, or give {run / BEST} to export the best so far"
+            f"{run}: its training is not finished; continue it with: "
+            f"{command_line('train', '--resume', '--output', run)}, "
+            f"or give {run / BEST} to export the best so far"
         )
     if format == "onnx":
         onnx_file.check_packages()

@@ -11,6 +11,8 @@ from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.system.files import write_text
 
 CONFIG = "config.yaml"
+LAST = Path("checkpoints") / "last.safetensors"  # to continue from
+PREVIOUS = Path("checkpoints") / "previous.safetensors"  # the one before, in case that one is damaged
 METRICS = "metrics.json"
 PREDICTIONS = "test_predictions.csv"
 RELIABILITY = "reliability.png"

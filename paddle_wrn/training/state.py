@@ -21,11 +21,10 @@ from paddle_wrn.models.weights import Arrays, put_weights, weights_of
 from paddle_wrn.native import accelerate
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.checkpoint import load_checkpoint, save_checkpoint
+from paddle_wrn.runs.run_folder import LAST, PREVIOUS
 from paddle_wrn.training.optimization import make_optimizer
 from paddle_wrn.training.processes import ALONE, Processes
 
-LAST = Path("checkpoints") / "last.safetensors"
-PREVIOUS = Path("checkpoints") / "previous.safetensors"
 PRETRAINED = "pretrained"  # as `model.weights`: Paddle's own
 
 

@@ -21,9 +21,9 @@ from paddle_wrn.photos.loading import Photos, load_photos
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.photos.splitting.record import SplitRecord, read_record
 from paddle_wrn.runs.history import Epoch, read_history
-from paddle_wrn.runs.run_folder import METRICS, stored_config
+from paddle_wrn.runs.run_folder import LAST, METRICS, stored_config
 from paddle_wrn.studies.judgements import Judgements, judge, listed_as, read_judgements
-from paddle_wrn.training.state import LAST
+from paddle_wrn.system.console import command_line
 
 NEIGHBOURS = 3
 NEIGHBOURS_AMONG = 5000  # training photos; of more, so many are drawn
@@ -146,7 +146,7 @@ def gather(run: Path, data: Path | str | None, language: str) -> Findings:
     if not results and (history or (run / LAST).is_file()):
         raise UserError(
             f"{run}: the training is not finished ({len(history)} epochs are done); continue it "
-            f"with: python -m paddle_wrn.train --resume --output {run}"
+            f"with: {command_line('train', '--resume', '--output', run)}"
         )
     classifier = load_classifier(run)
     folder = _lists(run, config, data, classifier.preprocessing.classes)

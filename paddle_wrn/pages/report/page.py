@@ -18,6 +18,7 @@ from paddle_wrn.pages.report.pictures import SMALL, data_uri, evenly, thumbnails
 from paddle_wrn.pages.report.texts import Texts
 from paddle_wrn.photos.splitting import photo_folder
 from paddle_wrn.scoring.metrics import softmax, wilson_interval
+from paddle_wrn.system.console import command_line
 from paddle_wrn.system.versions import versions
 
 MATRIX_CLASSES = 25  # a larger table nobody reads
@@ -54,6 +55,7 @@ def write_page(findings: Findings, texts: Texts) -> str:
     judged = None if name is None else findings.judged[name]
     return environment.get_template("page.html").render(
         t=texts,
+        command_line=command_line,
         run=findings.run.resolve().name,
         findings=findings,
         contract=findings.classifier.preprocessing,
