@@ -10,7 +10,6 @@ import argparse
 import importlib
 import inspect
 import json
-import pkgutil
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,33 +23,29 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from paddle_wrn import __main__ as program  # noqa: E402
 from paddle_wrn.config import Config, Section, load_config  # noqa: E402
 
-FIRST = ("split_data", "train", "evaluate", "predict")  # in this order; the others by name
 NOTE = "<!-- Written by docs/generate.py; change the code and run it again. -->\n"
 COMMANDS = """# Commands
 
-Every command explains itself with `--help`. It ends with exit code 0 when all went well, and with 2 and one
-sentence when something of yours must be changed. Each is also an importable function:
-[Python API](python_api.md).
+`python -m paddle_wrn` lists the commands; every one explains itself with `--help`. Where the package is
+installed, `paddle_wrn train ...` does the same as `python -m paddle_wrn.train ...`. A command ends with exit
+code 0 when all went well, and with 2 and one sentence when something of yours must be changed. Each is also
+an importable function: [Python API](python_api.md).
 """
 SETTINGS = """# Settings
 
-A setting comes from, each on top of the one before: the defaults below, a YAML file (`--config FILE`), the
-command line (`--optimizer.lr 0.05`). From Python: `train(config, settings={"optimizer.lr": 0.05})`. An
-unknown name or an impossible value ends the command with one sentence. The defaults are the recipe for a few
-hundred photos ([results](results.md))."""
+A setting comes from, each on top of the one before: the defaults below, a YAML file (`--config`, a path or
+the name of a shipped configuration), the command line (`--optimizer.lr 0.05`). From Python:
+`train(config, settings={"optimizer.lr": 0.05})`. An unknown name or an impossible value ends the command with
+one sentence. The defaults are the recipe for a few hundred photos ([results](results.md))."""
 
 
 def find_commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Yield how each command is called and its parser."""
-    package = [
-        f"{name}.__main__" if is_package else name
-        for _, name, is_package in pkgutil.iter_modules([str(ROOT / "paddle_wrn")])
-        if not is_package or (ROOT / "paddle_wrn" / name / "__main__.py").is_file()
-    ]
-    for name in sorted(package, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name)):
-        yield from _parser(f"paddle_wrn.{name}", f"python -m paddle_wrn.{name.removesuffix('.__main__')}")
+    for name in program.COMMANDS:
+        yield from _parser(program.module_of(name), f"python -m paddle_wrn.{name}")
     for file in sorted((ROOT / "data_tools").glob("*.py")):
         yield from _parser(f"data_tools.{file.stem}", f"python data_tools/{file.name}")
 

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from paddle_wrn.errors import UserError
 from paddle_wrn.system.console import log_on_screen
+from paddle_wrn.system.shipped import shipped_configs
 from paddle_wrn.system.signals import Stopped
 
 Main = Callable[[Sequence[str] | None], int]
@@ -58,6 +59,14 @@ def parser(module: str, description: str) -> Parser:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # train takes settings besides: --device must not become --device-report
+    )
+
+
+def add_config_option(options: argparse.ArgumentParser) -> None:
+    """Add `--config`: a file, or the name of a shipped configuration."""
+    names = ", ".join(shipped_configs())
+    options.add_argument(
+        "--config", type=Path, help=f"YAML file of settings, or the name of a shipped one: {names}"
     )
 
 

@@ -94,7 +94,7 @@ class Reference:
         return cosines.mean(axis=1), (features @ self.weight + self.bias).max(axis=1).astype(float)
 
     def known(self, features: Features) -> NDArray[np.bool_]:
-        """Return whether photos are like those learned from; without a bar, all are. Shape: (N, F) -> (N,)."""
+        """Return whether photos are like those learned from: all, without a bar. Shape: (N, F) -> (N,)."""
         if self.bar is None or self.bar.least is None:
             return np.ones(len(features), bool)
         return self.bar.familiarity(*self.measure(features)) >= self.bar.least

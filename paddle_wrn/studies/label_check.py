@@ -22,6 +22,7 @@ from paddle_wrn.photos.splitting.record import duplicate_numbers
 from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.scoring.metrics import softmax
 from paddle_wrn.studies.judgements import Judgements, judge, listed_as, write_judgements
+from paddle_wrn.system.console import log, log_on_screen
 from paddle_wrn.system.files import write_text
 from paddle_wrn.training.processes import refuse_launcher
 from paddle_wrn.training.session import train
@@ -29,6 +30,7 @@ from paddle_wrn.training.session import train
 FOLDS = 4
 
 
+@log_on_screen()
 def check_labels(run: Path | str, *, data: Path | str | None = None) -> Judgements:
     """Judge every photo of the lists by a network that did not learn from it.
 
@@ -54,10 +56,10 @@ def check_labels(run: Path | str, *, data: Path | str | None = None) -> Judgemen
     labels = np.concatenate([part.labels for part in lists])
     folds = _folds(folder, paths, labels)
     place = run / "label_check"
-    print(_cost(run, config, len(folder.train), len(labels)), flush=True)
+    log.info("%s", _cost(run, config, len(folder.train), len(labels)))
     probabilities = np.empty((len(labels), len(folder.classes.names)))
     for number, held_out in enumerate(folds, start=1):
-        print(f"{number} of {FOLDS}: without {len(held_out)} of {len(labels)} photos", flush=True)
+        log.info("%d of %d: without %d of %d photos", number, FOLDS, len(held_out), len(labels))
         home = place / f"fold-{number}"
         _write_lists(home / "lists", folder, paths, labels, held_out)
         train(config, data=home / "lists", output=home / "run", resume=True)

@@ -1,13 +1,12 @@
 """The sentences of a training: what it begins with, how an epoch went, that nothing is left to do."""
 
-import shlex
 import signal
 
 from paddle_wrn.models.summary import Summary
 from paddle_wrn.runs.epochs import Epoch
 from paddle_wrn.runs.results import Results
 from paddle_wrn.runs.run_folder import RunFolder
-from paddle_wrn.system.console import log
+from paddle_wrn.system.console import command_line, log
 from paddle_wrn.training.setup import Setup
 from paddle_wrn.training.state import Progress, TrainingState
 
@@ -31,7 +30,7 @@ def introduce(setup: Setup, state: TrainingState, summary: Summary) -> None:
     if config.model.trainable == "head":
         log.info("          only the last linear layer learns")
     log.info("run       %s", setup.run)
-    log.info("          watch it: python -m paddle_wrn.board %s", shlex.quote(str(setup.run)))
+    log.info("          watch it: %s", command_line("board", setup.run))
     if not state.fresh:
         log.info("resumed   after epoch %d, step %d", progress.epoch, progress.step)
 
@@ -54,7 +53,7 @@ def stopped(signal_number: int, run: RunFolder, progress: Progress) -> str:
     return (
         f"stopped by {name} after epoch {progress.epoch}, step {progress.step}; "
         f"everything is saved. Continue with:\n"
-        f"  python -m paddle_wrn.train --resume --output {shlex.quote(str(run))}"
+        f"  {command_line('train', '--resume', '--output', run)}"
     )
 
 

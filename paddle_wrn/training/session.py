@@ -31,6 +31,7 @@ from paddle_wrn.training.setup import Setup, read_lists, set_up, settle
 from paddle_wrn.training.state import TrainingState, new_state
 
 
+@log_on_screen()
 def train(
     config: Config | Path | str | None = None,
     *,
@@ -46,10 +47,10 @@ def train(
     processes that Paddle's launcher has started, the first alone reads and writes the run folder.
 
     Args:
-        config: a `Config`, or a YAML file; without one, the recipe of `configs/birds.yaml`.
+        config: a `Config`, a YAML file, or the name of a shipped configuration; without one, `birds`.
         data: folder that `split_data` wrote; without one, that of the configuration, which is the drawn
             sample birds unless it says otherwise.
-        output: run folder; by default `runs/<data>-<config>`.
+        output: run folder; by default `runs/<data>-<config>`. A `Config` goes by the name of its network.
         resume: continue what the run folder holds.
         again: train anew; what the run folder holds is first moved aside to `<output>-before-1`, -2, ...
         settings: changes on top, by dotted name: `{"optimizer.lr": 0.05}`.
@@ -72,21 +73,20 @@ def train(
         results = None if again else run.results_on(fingerprint)
         return None if results is None else results.plain()
 
-    with log_on_screen():
-        name, plain = processes.first(settled)
-        run, resolved = RunFolder(Path(name)), Config.model_validate(plain)
-        folder = processes.first_then_others(lambda: read_lists(resolved))
-        fingerprint = processes.first(folder.digest)
-        found = processes.first(finished)
-        if found is not None:
-            results = Results.model_validate(found)
-            if processes.is_first:
-                log.info("%s", not_again(run, results))
-            return results
-        with processes.together():
-            setup = set_up(resolved, run, folder, fingerprint, processes)
-        with paddle.utils.unique_name.guard():  # parameter names must not depend on what was built before
-            return _train_run(setup, again)
+    name, plain = processes.first(settled)
+    run, resolved = RunFolder(Path(name)), Config.model_validate(plain)
+    folder = processes.first_then_others(lambda: read_lists(resolved))
+    fingerprint = processes.first(folder.digest)
+    found = processes.first(finished)
+    if found is not None:
+        results = Results.model_validate(found)
+        if processes.is_first:
+            log.info("%s", not_again(run, results))
+        return results
+    with processes.together():
+        setup = set_up(resolved, run, folder, fingerprint, processes)
+    with paddle.utils.unique_name.guard():  # parameter names must not depend on what was built before
+        return _train_run(setup, again)
 
 
 def _train_run(setup: Setup, again: bool) -> Results:

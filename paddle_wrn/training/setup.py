@@ -1,15 +1,12 @@
 """What a training begins with: settings, run folder, lists, photos, a place to compute."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from paddle_wrn.config import Config, load_config
+from paddle_wrn.config import Config, Rgb, load_config
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import DataFolder, PhotoList, read_data_folder
 from paddle_wrn.photos.loading import Photos, load_photos, measure_mean_std
@@ -58,11 +55,11 @@ class Setup:
 
     def preprocessing(self) -> Preprocessing:
         """Return the contract of the run: mean and standard deviation are measured unless they are given."""
-        return preprocessing_for(self.config, self.folder, self._train_images)
+        return Preprocessing.from_settings(self.config.input, self.folder.classes, self._measured)
 
-    def _train_images(self) -> NDArray[np.uint8]:
+    def _measured(self) -> tuple[Rgb, Rgb]:
         train = self.photos.get("train") or _decoded(self.config, self.lists["train"])
-        return train.images
+        return measure_mean_std(train.images)
 
 
 def settle(
@@ -85,10 +82,10 @@ def settle(
             to_do = "resume" if resume else "train again"
             raise UserError(f"{output}: holds no run to {to_do}; give the --data or --config it began with")
     resolved = load_config(config, changes)
-    stem = Path(config).stem if isinstance(config, (str, Path)) else "birds"
-    run = RunFolder(
-        Path(output) if output is not None else Path("runs") / f"{Path(resolved.data).name}-{stem}"
-    )
+    if output is None:
+        name = resolved.model.name if isinstance(config, Config) else Path(config or "birds").stem
+        output = Path("runs") / f"{Path(resolved.data).name}-{name}"
+    run = RunFolder(Path(output))
     run.check_free(resolved, resume=resume, again=again)
     return run, resolved
 
@@ -135,27 +132,3 @@ def set_up(
 def _decoded(config: Config, photo_list: PhotoList) -> Photos:
     seen = config.input
     return load_photos(photo_list, seen.size, seen.memory_mb, draft=seen.draft)
-
-
-def preprocessing_for(
-    config: Config, folder: DataFolder, train_images: Callable[[], NDArray[np.uint8]]
-) -> Preprocessing:
-    """Return the contract of a run: mean and standard deviation are measured unless they are given.
-
-    Args:
-        config: of the run.
-        folder: names the classes.
-        train_images: gives the training photos, (N, S, S, 3), if they are needed.
-    """
-    mean, std = config.input.mean, config.input.std
-    if mean is None or std is None:
-        mean, std = measure_mean_std(train_images())
-    return Preprocessing(
-        size=config.input.size,
-        mean=mean,
-        std=std,
-        mirror=config.input.mirror,
-        draft=config.input.draft,
-        classes=folder.classes.names,
-        display_names=folder.classes.display_names,
-    )

@@ -22,8 +22,10 @@ def yaml_file(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_the_defaults_are_the_recipe_for_birds() -> None:
+def test_the_defaults_are_the_recipe_for_birds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config(CONFIGS / "birds.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert load_config("birds") == config
 
     assert config == Config() == load_config()
     assert (config.epochs, config.input.mirror, config.drop_last) == (140, True, True)

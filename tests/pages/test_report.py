@@ -194,10 +194,11 @@ def test_a_network_that_was_brought_in_has_no_settings_nor_curves(run: Path, dat
 
 
 def test_without_calibration_one_is_told_how_to_get_it(run: Path) -> None:
+    run = run.rename(run.with_name("my run"))
     store_calibration(run, Calibration())
     page = Page(report(run))
     assert "The probabilities are not calibrated." in page.text
-    assert f"python -m paddle_wrn.calibrate {run}" in page.text
+    assert f"python -m paddle_wrn.calibrate '{run}'" in page.text
     assert "not sure" not in page.text
 
 

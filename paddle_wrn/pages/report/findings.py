@@ -22,6 +22,7 @@ from paddle_wrn.runs.results import Results
 from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.scoring.scores import Scores
 from paddle_wrn.studies.judgements import Judgements, judge, listed_as, read_judgements
+from paddle_wrn.system.console import command_line
 
 NEIGHBOURS = 3
 NEIGHBOURS_AMONG = 5000  # training photos; of more, so many are drawn
@@ -144,7 +145,7 @@ def gather(run: Path, data: Path | str | None, language: str) -> Findings:
     if results is None and (history or home.unfinished):
         raise UserError(
             f"{run}: the training is not finished ({len(history)} epochs are done); continue it "
-            f"with: python -m paddle_wrn.train --resume --output {run}"
+            f"with: {command_line('train', '--resume', '--output', run)}"
         )
     classifier = load_classifier(run)
     folder = _lists(run, config, data, classifier.preprocessing.classes)

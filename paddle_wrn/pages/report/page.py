@@ -28,6 +28,7 @@ from paddle_wrn.runs.epochs import points
 from paddle_wrn.scoring.metrics import softmax, wilson_interval
 from paddle_wrn.scoring.reliability import reliability
 from paddle_wrn.scoring.scores import Scores
+from paddle_wrn.system.console import command_line
 from paddle_wrn.system.versions import versions
 
 MATRIX_CLASSES = 25  # a larger table nobody reads
@@ -58,6 +59,7 @@ def write_page(findings: Findings, texts: Texts) -> str:
         "paddle_wrn.pages.report",
         "page.html",
         t=texts,
+        command_line=command_line,
         run=findings.run.resolve().name,
         findings=findings,
         contract=findings.classifier.preprocessing,
