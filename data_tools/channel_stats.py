@@ -1,10 +1,10 @@
-"""Measure mean and standard deviation of the colours of photos, ready for a configuration.
+"""Measure the mean and standard deviation of the colours of photos, ready for a configuration.
 
     python data_tools/channel_stats.py data/birds
     python data_tools/channel_stats.py data/cifar10 --config configs/wrn_28_10_cifar10.yaml --batches 20
 
-With --batches it also checks what the network is fed: after augmentation and normalisation, each channel of
-the training batches should have a mean about 0 and a standard deviation about 1.
+With --batches, it also checks what the network is fed. After augmentation and normalisation, each channel of
+the training batches should have a mean of about 0 and a standard deviation of about 1.
 """
 
 import argparse
@@ -131,11 +131,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options.add_argument("data", type=Path, metavar="DATA", help="folder that split_data wrote")
     options.add_argument("--split", choices=("train", "val", "test"), default="train",
-                         help="list of photos (%(default)s)")  # fmt: skip
+                         help="which list of photos (%(default)s)")  # fmt: skip
     add_config_option(options)
-    options.add_argument("--size", type=int, help="side of the squares, pixels (the configuration's: 120)")
     options.add_argument(
-        "--batches", type=int, default=0, metavar="N", help="check the first N training batches, too"
+        "--size", type=int, help="side of the squares, pixels (default: from the configuration, 120)"
+    )
+    options.add_argument(
+        "--batches", type=int, default=0, metavar="N", help="also check the first N training batches"
     )
     print(channel_stats(**vars(options.parse_args(argv))))
     return 0

@@ -24,8 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = Parser(prog="make_sample_birds", description=(__doc__ or "").splitlines()[0])
     options.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, help="folder to make (%(default)s)")
-    options.add_argument("--per-species", type=int, default=100, help="pictures of each (%(default)s)")
-    options.add_argument("--seed", type=int, default=0, help="another number draws others (%(default)s)")
+    options.add_argument(
+        "--per-species", type=int, default=100, help="pictures of each species (%(default)s)"
+    )
+    options.add_argument("--seed", type=int, default=0, help="another number draws other birds (%(default)s)")
     given = options.parse_args(argv)
     output = make_sample_birds(given.output, given.per_species, given.seed)
     print(f"{output} holds {given.per_species} pictures of each of {len(SPECIES)} species")

@@ -1,12 +1,12 @@
-"""CIFAR-10 -> one array of all images, and the lists to train with.
+"""Turn CIFAR-10 into one array of all images, and the lists to train with.
 
     python data_tools/prepare_cifar10.py cifar-10-python.tar.gz --output data/cifar10
 
-SOURCE is the official Python or binary version, or pictures in train/<class>/ and test/<class>/; as a folder
-or as an archive, which is not unpacked to disk. Written are images.npy (N, 32, 32, 3; uint8), train.txt,
-val.txt and test.txt with lines such as `images.npy/00042 3`, classes.txt, and split.json, which says how the
-lists were made. The same images give the same array in whatever form they come: training before test images,
-each by class. The official test images stay the test list.
+SOURCE is the official Python or binary version, or pictures in train/<class>/ and test/<class>/. It may be a
+folder or an archive, which is not unpacked to disk. The command writes images.npy (N, 32, 32, 3; uint8),
+train.txt, val.txt and test.txt with lines such as `images.npy/00042 3`, classes.txt, and split.json, which
+says how the lists were made. The same images give the same array, whatever form they come in: training
+images before test images, each sorted by class. The official test images stay the test list.
 """
 
 import argparse
@@ -172,14 +172,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments.add_argument("source", metavar="SOURCE", help="folder or archive with CIFAR-10 in any form")
     arguments.add_argument(
-        "--output", metavar="DIR", default="data/cifar10", help="folder for array and lists (%(default)s)"
+        "--output",
+        metavar="DIR",
+        default="data/cifar10",
+        help="folder for the array and the lists (%(default)s)",
     )
     arguments.add_argument(
-        "--val", type=int, default=5000, metavar="N", help="training images to validate with (%(default)s)"
+        "--val",
+        type=int,
+        default=5000,
+        metavar="N",
+        help="number of training images to validate with (%(default)s)",
     )
-    arguments.add_argument("--seed", type=int, default=42, help="of the choice (%(default)s)")
+    arguments.add_argument("--seed", type=int, default=42, help="seed of that choice (%(default)s)")
     arguments.add_argument(
-        "--train-images", type=int, metavar="N", help="use only so many training images (all)"
+        "--train-images", type=int, metavar="N", help="use only N training images (default: all)"
     )
     arguments.add_argument(
         "--overwrite", action="store_true", help="replace other lists in the output folder"

@@ -1,4 +1,4 @@
-"""Draw training photos before and after augmentation, to see whether a configuration's changes make sense.
+"""Draw training photos before and after augmentation, to see whether the random changes make sense.
 
 python data_tools/show_augmentation.py data/birds --config configs/birds.yaml --output augmentation.png
 """
@@ -75,8 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("data", type=Path, metavar="DATA", help="folder that split_data wrote")
     options.add_argument("--output", type=Path, metavar="FILE.png", required=True, help="picture to write")
     add_config_option(options)
-    options.add_argument("--photos", type=int, default=8, metavar="N", help="how many (%(default)s)")
-    options.add_argument("--seed", type=int, default=0, help="another number shows others (%(default)s)")
+    options.add_argument("--photos", type=int, default=8, metavar="N", help="how many photos (%(default)s)")
+    options.add_argument(
+        "--seed", type=int, default=0, help="another number shows other photos (%(default)s)"
+    )
     show_augmentation(**vars(options.parse_args(argv)))
     return 0
 

@@ -29,15 +29,14 @@ from paddle_wrn.config import Config, Section, load_config  # noqa: E402
 NOTE = "<!-- Written by docs/generate.py; change the code and run it again. -->\n"
 COMMANDS = """# Commands
 
-`python -m paddle_wrn` lists the commands; every one explains itself with `--help`. Where the package is
-installed, `paddle_wrn train ...` does the same as `python -m paddle_wrn.train ...`. A command ends with exit
-code 0 when all went well, and with 2 and one sentence when something of yours must be changed. Each is also
-an importable function: [Python API](python_api.md).
+Every command explains itself with `--help`. It ends with exit code 0 if all went well. If you have to change
+something, it says so in one sentence and ends with exit code 2. Nearly every command is also a Python
+function: [Python API](python_api.md).
 """
 SETTINGS = """# Settings
 
-A setting comes from, each on top of the one before: the defaults below, a YAML file (`--config`, a path or
-the name of a shipped configuration), the command line (`--optimizer.lr 0.05`). From Python:
+Settings come from three places, and each overrides the one before: the defaults below, a YAML file
+(`--config FILE`), and the command line (`--optimizer.lr 0.05`). In Python, that is
 `train(config, settings={"optimizer.lr": 0.05})`. An unknown name or an impossible value ends the command with
 one sentence. The defaults are the recipe for a few hundred photos ([results](results.md))."""
 
@@ -70,14 +69,14 @@ def _parser(module: str, call: str) -> Iterator[tuple[str, argparse.ArgumentPars
 def commands_page() -> str:
     """Return docs/commands.md."""
     found = list(find_commands())
-    lines = [NOTE, COMMANDS, "| command | does |", "|---|---|"]
+    lines = [NOTE, COMMANDS, "| command | what it does |", "|---|---|"]
     for call, parser in found:
         lines.append(f"| [`{call}`](#{slug(call)}) | {_first_sentence(parser)} |")
     for call, parser in found:
         lines += ["", f"## {call}", "", _prose(parser.description or ""), "", *_arguments(parser)]
         lines += _from_python(call)
         if call.endswith(".train"):
-            lines += ["", "Every setting can be given on top, as `--name VALUE`: [settings](settings.md)."]
+            lines += ["", "You can add every setting as `--name VALUE`: [settings](settings.md)."]
     return "\n".join(lines) + "\n"
 
 
@@ -127,7 +126,7 @@ def settings_page() -> str:
             heading = ["", f"## {name}", "", section.__doc__ or "", ""]
             lines += [*heading, *_settings_table(f"{name}.", section.model_fields, properties)]
     lines += ["", "## Shipped configurations", "",
-              "What each changes of the defaults. They are files in `configs/`."]  # fmt: skip
+              "These are files in `configs/`. Each changes some of the defaults, as follows."]  # fmt: skip
     for file in sorted((ROOT / "configs").glob("*.yaml")):
         lines += ["", f"### {file.stem}", "", _header(file), "", _changes(file)]
     return "\n".join(lines) + "\n"

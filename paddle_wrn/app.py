@@ -1,4 +1,4 @@
-"""Open a page in the browser that says what photos show: drop some, or take one with the camera."""
+"""Serve a web page that names photos: drop some on it, or take one with the camera."""
 
 import sys
 from collections.abc import Sequence
@@ -16,7 +16,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser("app", __doc__)
     options.add_argument("run", type=Path, help="run folder, its best.safetensors, or an exported folder")
     add_address_options(options, PORT)
-    options.add_argument("--language", choices=LANGUAGES, default="en", help="of the page (default: en)")
+    options.add_argument(
+        "--language", choices=LANGUAGES, default="en", help="language of the page (default: en)"
+    )
     add_network_option(options)
     given = options.parse_args(argv)
     serve(given.run, host=given.host, port=given.port, language=given.language)

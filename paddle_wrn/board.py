@@ -1,9 +1,4 @@
-"""Show runs in VisualDL: curves, pictures, weights and the graph, in a browser.
-
-VisualDL is started with the settings it needs today: a language (without one it answers some browsers with an
-error), no telemetry, an address of this machine only, and the pages that runs have something for. It reads
-again while a training goes on. docs/board.md says what is to be seen.
-"""
+"""Show the curves, pictures, weights and graphs of runs in a browser, with VisualDL."""
 
 import sys
 from collections.abc import Sequence
@@ -18,10 +13,12 @@ from paddle_wrn.system.serving import add_address_options
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    options = parser("board", __doc__.splitlines()[0])
-    options.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, or folder of runs")
+    options = parser("board", __doc__)
+    options.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, or a folder of runs")
     add_address_options(options, PORT)
-    options.add_argument("--language", choices=LANGUAGES, default="en", help="of the page (default: en)")
+    options.add_argument(
+        "--language", choices=LANGUAGES, default="en", help="language of the page (default: en)"
+    )
     given = options.parse_args(argv)
     board(given.runs, host=given.host, port=given.port, language=given.language)
     return 0

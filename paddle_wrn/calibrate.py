@@ -1,4 +1,4 @@
-"""Fit the probabilities of a trained network again: for an older run, or for another wished error rate."""
+"""Fit the probabilities of a trained network again, for an older run or for another wished error rate."""
 
 import sys
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
-"""Look for wrong labels: train anew without each quarter of the photos and let that network judge them.
+"""Look for wrong labels: train four networks, each without a quarter of the photos, and let it judge them.
 
-A network believes the labels it has learned, so the trained one says little about its own training photos.
-Here every photo is judged by a network that has seen neither it nor its near-duplicates. The price is four
-trainings with the settings of the run, each on three quarters of all photos. What is finished is kept: the
-same command continues after an interruption.
+A network believes the labels it has learned, so it says little about its own training photos. Here, a network
+that has seen neither a photo nor its near-duplicates judges that photo. The price is four trainings with the
+settings of the run, each on three quarters of all photos. If you interrupt the command, it keeps what is
+finished, and the same command continues.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""Train several configurations with several seeds on the same photos and say which differences are noise.
+"""Train several configurations with several seeds on the same photos, and say which differences are noise.
 
-What this command has trained before in the same output folder is not trained again; so the same command
-continues a comparison that was interrupted.
+The command does not repeat trainings that it has already finished in the output folder. So if a comparison
+was interrupted, the same command continues it.
 """
 
 import sys
@@ -19,10 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = parser("compare", __doc__)
     options.allow_abbrev = False  # --seed is a setting of train, not --seeds
-    options.epilog = "further settings, for all configurations: --name VALUE, as listed by train --help"
+    options.epilog = "settings for all configurations: --name VALUE, as train --help lists them"
     options.add_argument("configs", nargs="+", type=Path, metavar="CONFIG",
                          help="YAML files of settings, or names of shipped ones")  # fmt: skip
-    options.add_argument("--seeds", type=int, default=3, help="trainings of each configuration (default: 3)")
+    options.add_argument(
+        "--seeds", type=int, default=3, help="number of trainings of each configuration (default: 3)"
+    )
     options.add_argument(
         "--data", type=Path, help="folder that split_data wrote (default: the configurations')"
     )
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--output",
         type=Path,
         default=Path("runs/compare"),
-        help="folder for runs and table (default: runs/compare)",
+        help="folder for the runs and the table (default: runs/compare)",
     )
     add_network_option(options)
     given, rest = options.parse_known_args(argv)

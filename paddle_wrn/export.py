@@ -1,6 +1,7 @@
-"""Write a trained network for other programs: a Paddle program, an ONNX file or weights, with its contract.
+"""Export a trained network for other programs: a Paddle program, an ONNX file or weights, with a contract.
 
-Whatever is written is loaded again and asked about pictures before it gets its place.
+The command loads what it wrote and compares its answers with those of the network before the output folder
+appears.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""Bring in weights that another script has trained, such as the bird tutorial's model.pdparams, as a run.
+"""Turn weights that another script has trained, such as the bird tutorial's model.pdparams, into a run.
 
     python -m paddle_wrn.import_weights model.pdparams --classes classes.txt --output runs/tutorial
 
-Depth, width and biases of the tutorial's network are read off the file. What a file of weights cannot tell is
-taken to be the tutorial's: photos of 32 x 32 pixels, mean and standard deviation 0.5, the strides. Other
-values are given as in training: `--input.size 64`, `--model.name resnet18`.
+The command reads depth, width and biases of the tutorial's network off the file. For what weights cannot
+tell, it assumes the tutorial's values: photos of 32 x 32 pixels, mean and standard deviation 0.5, its
+strides. Give others as in training: `--input.size 64`, `--model.name resnet18`.
 """
 
 import sys
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = parser("import_weights", __doc__)
     options.add_argument("weights", type=Path, help="model.pdparams (or .safetensors)")
-    options.add_argument("--classes", type=Path, required=True, help="classes.txt: a class a line")
+    options.add_argument("--classes", type=Path, required=True, help="classes.txt: one class per line")
     options.add_argument("--output", type=Path, required=True, metavar="RUN", help="run folder to make")
     add_network_option(options)
     given, rest = options.parse_known_args(argv)

@@ -1,4 +1,4 @@
-"""Say what photos show, with probabilities, from a run folder or a best.safetensors alone."""
+"""Name what photos show, with probabilities; a run folder or a best.safetensors alone is enough."""
 
 import argparse
 import json
@@ -16,16 +16,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = parser("predict", __doc__)
     options.add_argument("run", type=Path, help="run folder (or its checkpoints/best.safetensors)")
-    options.add_argument("photos", type=Path, nargs="+", metavar="PHOTO_OR_FOLDER", help="what to look at")
-    named = options.add_mutually_exclusive_group()
-    named.add_argument("--top-k", type=int, default=3, help="number of species to name (default: 3)")
-    named.add_argument("--all", action="store_true", help="name every species, one a line")
-    options.add_argument("--json", action="store_true", help="print one JSON object a line")
     options.add_argument(
-        "--picture", type=Path, metavar="FILE.png", help="draw the first 24 photos and what they show"
+        "photos", type=Path, nargs="+", metavar="PHOTO_OR_FOLDER", help="photos, or folders of photos"
+    )
+    named = options.add_mutually_exclusive_group()
+    named.add_argument("--top-k", type=int, default=3, help="number of classes to name (default: 3)")
+    named.add_argument("--all", action="store_true", help="name every class, one per line")
+    options.add_argument("--json", action="store_true", help="print one JSON object per line")
+    options.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="draw the first 24 photos with their answers"
     )
     options.add_argument(
-        "--explain", type=Path, metavar="DIR", help="draw into this folder where in a photo the evidence is"
+        "--explain",
+        type=Path,
+        metavar="DIR",
+        help="draw into this folder where in each photo the evidence lies",
     )
     options.add_argument("--device", default="auto", help="auto, cpu, gpu or gpu:N (default: auto)")
     add_network_option(options)

@@ -1,4 +1,4 @@
-"""Write what a run has come to as one HTML page that opens without a network, prints, and fits a phone."""
+"""Write a report on a run: one HTML file that opens without internet, prints well and fits a phone."""
 
 import sys
 from collections.abc import Sequence

@@ -1,11 +1,11 @@
-"""Split photos, a folder for each class, into lists to train, validate and test with.
+"""Split photos, one folder per class, into lists for training, validation and testing.
 
     python -m paddle_wrn.split_data bird_photos.zip          # or a folder; without SOURCE: drawn sample birds
 
-writes into data/bird_photos: train.txt, val.txt, test.txt (`path label` a line), classes.txt (line number =
-label; class_indices.json says the same in JSON) and split.json, which says how the lists were made, what was
-left out and which photos are copies of each other. Near-duplicates stay on one side. Same photos, settings
-and seed give the same bytes.
+This writes into data/bird_photos: train.txt, val.txt and test.txt (one `path label` per line), classes.txt
+(line number = label; class_indices.json says the same in JSON) and split.json. The last one says how the
+lists were made, what was left out and which photos are near-duplicates of each other. Near-duplicates stay
+in one list. The same photos, settings and seed give the same bytes.
 """
 
 import sys
@@ -75,19 +75,23 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Split photos as the command line says and print what was done."""
     arguments = parser("split_data", (__doc__ or "").strip())
-    arguments.add_argument("source", nargs="?", metavar="SOURCE", help="folder with a sub-folder per class, "
-                           "or a zip or tar of it; without it birds are drawn")  # fmt: skip
+    arguments.add_argument("source", nargs="?", metavar="SOURCE", help="folder with one sub-folder per "
+                           "class, or a zip or tar of it; without it, sample birds are drawn")  # fmt: skip
     arguments.add_argument("--output", metavar="DIR", help="folder for the lists (data/<name of SOURCE>)")
-    arguments.add_argument("--val", type=float, metavar="SHARE", help="of each class for validation (0.15)")
-    arguments.add_argument("--test", type=float, metavar="SHARE", help="of each class for the test (0.15)")
-    arguments.add_argument("--seed", type=int, default=0, help="of the shuffle (%(default)s)")
-    arguments.add_argument("--names", metavar="FILE", help="UTF-8 lines `class<TAB>display name`")
+    arguments.add_argument(
+        "--val", type=float, metavar="SHARE", help="share of each class for validation (0.15)"
+    )
+    arguments.add_argument(
+        "--test", type=float, metavar="SHARE", help="share of each class for testing (0.15)"
+    )
+    arguments.add_argument("--seed", type=int, default=0, help="seed of the shuffle (%(default)s)")
+    arguments.add_argument("--names", metavar="FILE", help="UTF-8 file of lines `class<TAB>display name`")
     arguments.add_argument("--protocol", choices=("stratified", "tutorial"), default="stratified",
                            help="tutorial: 70 %% train, 30 %% test, no validation (%(default)s)")  # fmt: skip
     arguments.add_argument(
         "--overwrite", action="store_true", help="replace other lists in the output folder"
     )
-    arguments.add_argument("--dry-run", action="store_true", help="do everything but write")
+    arguments.add_argument("--dry-run", action="store_true", help="do everything except write")
     arguments.add_argument(
         "--preview", action="store_true", help="draw some photos of each class into preview.png"
     )

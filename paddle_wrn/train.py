@@ -1,6 +1,7 @@
 """Train a network on the lists that split_data wrote.
 
-Paddle's launcher makes several processes do this together; training/processes.py says how.
+The way from here: main -> training.session.train -> training.loop.train_epochs -> train_epoch -> train_step.
+Paddle's launcher can make several processes train together; training/processes.py says how.
 """
 
 import sys
@@ -28,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--again", action="store_true", help="train anew; the run in the output folder is moved aside"
     )
     options.add_argument(
-        "--device-report", action="store_true", help="print what would compute, with which settings, and end"
+        "--device-report",
+        action="store_true",
+        help="print what would do the computing, and with which settings, then stop",
     )
     add_network_option(options)
     known, rest = options.parse_known_args(argv)

@@ -1,8 +1,8 @@
-"""Show runs in VisualDL: curves, pictures, weights and the graph, in a browser.
+"""Show the curves, pictures, weights and graphs of runs in a browser, with VisualDL.
 
-VisualDL is started with the settings it needs today: a language (without one it answers some browsers with an
-error), no telemetry, an address of this machine only, and the pages that runs have something for. It reads
-again while a training goes on. docs/board.md says what is to be seen.
+VisualDL starts with the settings it needs today: a language (without one it answers some browsers with an
+error), no telemetry, an address of this machine only, and only the pages that runs fill. It reads the runs
+again while a training goes on. docs/board.md describes the pages.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""What the commands that open a page in the browser share: an address of this machine, taken or refused."""
+"""What the commands that serve a page share: an address of this machine, taken or refused."""
 
 import argparse
 import errno
@@ -11,16 +11,17 @@ LOOPBACK = "127.0.0.1"
 _REFUSALS = {
     errno.EADDRINUSE: "port {port} is in use already; give another one with --port (0: any that is free)",
     errno.EACCES: "port {port} needs more rights than you have; give one above 1023 with --port",
-    errno.EADDRNOTAVAIL: "host {host} is no address of this machine; give {loopback} or 0.0.0.0",
+    errno.EADDRNOTAVAIL: "host {host} is not an address of this machine; give {loopback} or 0.0.0.0",
 }
 
 
 def add_address_options(options: argparse.ArgumentParser, port: int) -> None:
     """Add `--host` and `--port`, which are None unless they are given."""
     options.add_argument(
-        "--host", help=f"0.0.0.0 lets every computer of the network in (default: {LOOPBACK}, this one alone)"
+        "--host",
+        help=f"0.0.0.0 lets every computer on the network in (default: {LOOPBACK}, this computer alone)",
     )
-    options.add_argument("--port", type=int, help=f"0: any that is free (default: {port})")
+    options.add_argument("--port", type=int, help=f"0: any free port (default: {port})")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -35,7 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (socket.gaierror, UnicodeError):
         raise UserError(
-            f"host: found {host!r}, which is no known address; give {LOOPBACK} or 0.0.0.0"
+            f"host: found {host!r}, which is not a known address; give {LOOPBACK} or 0.0.0.0"
         ) from None
     try:
         return socket.create_server(address, family=family)

@@ -16,11 +16,11 @@ PACKAGE = ROOT / "paddle_wrn"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "_version"}),
     frozenset({"system"}),
-    frozenset({"config", "drawing"}),
+    frozenset({"config", "scoring"}),
+    frozenset({"drawing"}),
     frozenset({"models"}),
     frozenset({"native"}),
     frozenset({"photos"}),
-    frozenset({"scoring"}),
     frozenset({"runs"}),
     frozenset({"answering"}),
     frozenset({"training"}),

@@ -22,7 +22,7 @@ def test_port_0_is_one_that_is_free_and_answers_at_once() -> None:
         ("127.0.0.1", 65536, "port: found 65536; ports are numbers from 0 to 65535"),
         ("127.0.0.1", -1, "port: found -1"),
         ("x" * 64, 0, "host: found 'xxxx"),  # longer than a name may be: nobody is asked for it
-        ("192.0.2.1", 0, "host 192.0.2.1 is no address of this machine; give 127.0.0.1 or 0.0.0.0"),
+        ("192.0.2.1", 0, "host 192.0.2.1 is not an address of this machine; give 127.0.0.1 or 0.0.0.0"),
     ],
 )
 def test_an_impossible_address_is_a_sentence(host: str, port: int, complaint: str) -> None:

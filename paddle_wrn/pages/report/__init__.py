@@ -1,4 +1,4 @@
-"""What a run has come to, as one HTML page that opens without a network, prints, and fits a phone."""
+"""The report on a run: one HTML file that opens without internet, prints well and fits a phone."""
 
 import os
 from pathlib import Path
