@@ -15,7 +15,8 @@ from benchmarks.timing import report
 from paddle_wrn.config import load_config
 from paddle_wrn.photos.loading import Photos
 from paddle_wrn.photos.preprocessing import Preprocessing
-from paddle_wrn.training.loop import train_step, training_batches
+from paddle_wrn.training.batches import training_batches
+from paddle_wrn.training.loop import train_step
 from paddle_wrn.training.processes import Processes, join_processes
 from paddle_wrn.training.state import new_state
 

@@ -11,9 +11,9 @@ import sys
 import time
 
 from benchmarks.timing import report
+from paddle_wrn import train
 from paddle_wrn.system.signals import Stop
 from paddle_wrn.training import loop
-from paddle_wrn.training import session as train
 from paddle_wrn.training.loop import Batch
 from paddle_wrn.training.state import TrainingState
 

@@ -16,7 +16,7 @@ from conftest import RunMain
 from paddle_wrn.cli import command, parser
 from paddle_wrn.config import describe_settings
 from paddle_wrn.errors import ImageError, UserError
-from paddle_wrn.system.signals import StoppedBySignal
+from paddle_wrn.system.signals import Stopped
 from paddle_wrn.train import main as train_main
 
 ROOT = Path(__file__).parents[2]
@@ -77,8 +77,8 @@ def test_what_is_nobodys_mistake_is_not_hidden(error: Exception) -> None:
     ("stop", "code"),
     [
         (KeyboardInterrupt(), 130),
-        (StoppedBySignal(signal.SIGINT), 130),
-        (StoppedBySignal(signal.SIGTERM), 143),
+        (Stopped(signal.SIGINT), 130),
+        (Stopped(signal.SIGTERM), 143),
     ],
     ids=repr,
 )

@@ -30,7 +30,7 @@ from paddle_wrn.errors import UserError
 from paddle_wrn.export import main
 from paddle_wrn.models import registry
 from paddle_wrn.photos.preprocessing import Preprocessing
-from paddle_wrn.runs.run_folder import create_run_folder
+from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.training.state import new_state
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,8 +69,8 @@ def make_run(run: Path, data: Path, name: str = "wrn_10_1", size: int = 32, **op
             value.set_value(paddle.uniform(value.shape, min=-0.2, max=0.2))
         if buffer.endswith("_variance"):
             value.set_value(paddle.uniform(value.shape, min=0.5, max=1.5))
-    create_run_folder(run, config, contract)
-    state.save_model(run)
+    RunFolder(run).create(config, contract)
+    state.save_model(RunFolder(run))
     store_calibration(run, CALIBRATION)
     return run
 
