@@ -56,6 +56,14 @@ def draw_photo(label: int, rng: np.random.Generator) -> Image.Image:
     return photo
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests put into the user's cache folder apart from what is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with 3 x 12 photos, one folder a class; tests only read it."""

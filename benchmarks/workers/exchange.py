@@ -39,7 +39,7 @@ def main() -> None:
     images = rng.integers(0, 256, (given.batch_size, 32, 32, 3), np.uint8)
     labels = rng.integers(0, 2, given.batch_size)
     batch = next(training_batches(state, Photos(images, labels, (Path("drawn"),) * given.batch_size)))
-    state.train_mode()
+    state.model.train()
     parameters = [parameter for parameter in state.model.parameters() if not parameter.stop_gradient]
     train_step(state, batch)  # the first is slower
     step = _median(lambda: train_step(state, batch), given.steps, processes)

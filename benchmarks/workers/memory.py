@@ -12,7 +12,8 @@ from paddle_wrn.config import load_config
 from paddle_wrn.photos.lists import read_data_folder
 from paddle_wrn.photos.loading import load_photos, measure_mean_std
 from paddle_wrn.photos.preprocessing import Preprocessing
-from paddle_wrn.training.loop import train_step, training_batches
+from paddle_wrn.training.batches import training_batches
+from paddle_wrn.training.loop import train_step
 from paddle_wrn.training.state import new_state
 
 STEPS = 10
@@ -31,7 +32,7 @@ def main() -> None:
         config,
         Preprocessing.from_settings(config.input, folder.classes, lambda: measure_mean_std(photos.images)),
     )
-    state.train_mode()
+    state.model.train()
     for batch in itertools.islice(training_batches(state, photos), STEPS):
         train_step(state, batch)
     own = memory_mb("RssAnon")
