@@ -21,7 +21,7 @@ from paddle_wrn.runs.results import Results
 from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.studies.comparison_tables import csv_text, report
 from paddle_wrn.studies.statistics import Entry, Run, refuse_other_photos
-from paddle_wrn.system.console import log
+from paddle_wrn.system.console import log, log_on_screen
 from paddle_wrn.system.device import select_device
 from paddle_wrn.system.files import write_text
 from paddle_wrn.training.processes import refuse_launcher
@@ -30,6 +30,7 @@ from paddle_wrn.training.setup import read_lists
 from paddle_wrn.training.state import new_state
 
 
+@log_on_screen()
 def compare(
     configs: Sequence[Path | str],
     *,

@@ -58,12 +58,13 @@ def test_trains_is_scored_and_predicts(
 
     results = train(path, data=few_photos, output=run, settings=SHORT)
 
-    assert (results["epochs"], results["test"]["images"]) == (1, 3)
+    assert results.test is not None
+    assert (results.epochs, results.test.images) == (1, 3)
     record = load_checkpoint(run / "checkpoints" / "best.safetensors", "model")[1]
     assert record["model"] == {"name": config.model.name, "options": config.model.options}
     assert run_main(evaluate.main, run).code == 0
     scored = json.loads((run / "evaluation" / "test.json").read_text("utf-8"))
-    assert scored["confusion"] == results["test"]["confusion"]
+    assert scored["confusion"] == results.test.plain()["confusion"]
     first = (few_photos / "test.txt").read_text("utf-8").splitlines()[0]
     photo = first.rpartition(" ")[0]
     said = run_main(predict.main, run, photo, "--json")
