@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import logging
 import os
 import signal
 import subprocess
@@ -85,6 +86,25 @@ def test_what_is_nobodys_mistake_is_not_hidden(error: Exception) -> None:
 def test_a_signal_ends_without_a_traceback(stop: BaseException, code: int, run_main: RunMain) -> None:
     outcome = run_main(raising(stop))
     assert (outcome.code, outcome.err) == (code, "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "")]
+)
+def test_work_that_a_signal_has_ended_in_good_order_says_so_by_its_exit_code(
+    number: int, code: int, said: str, run_main: RunMain
+) -> None:
+    assert run_main(raising(Stopped(number))) == (code, "", said)
+
+
+def test_what_a_library_logs_does_not_come_between_the_answers(run_main: RunMain) -> None:
+    @command
+    def main(argv: Sequence[str] | None = None) -> int:
+        logging.getLogger("paddle_wrn.native").info("computing at Paddle's own speed")
+        print("the answer")
+        return 0
+
+    assert run_main(main) == (0, "the answer\n", "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
