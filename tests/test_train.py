@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +15,11 @@ import paddle
 import pytest
 from conftest import RunMain, draw_photo
 from PIL import Image
+from rounding import logit_rounding
 from visualdl import LogReader
 
 from paddle_wrn import inference, loop
+from paddle_wrn.calibration import Calibration
 from paddle_wrn.checkpoint import load_checkpoint, read_weights
 from paddle_wrn.config import load_config
 from paddle_wrn.data import load_photos, measure_mean_std
@@ -149,12 +152,19 @@ def test_metrics_are_what_the_kept_network_says_photo_by_photo(run: Path, data_f
         assert stored[split]["images"] == 6
 
 
-def test_metrics_name_the_kept_epoch_and_the_circumstances(run: Path) -> None:
+def val_rounding(run: Path, data_folder: Path) -> float:
+    """Return how far apart rounding may put two logits of a validation photo, without calibration."""
+    classifier = replace(load_classifier(run), calibration=Calibration())
+    return logit_rounding(classifier, load_photos(read_data_folder(data_folder).val, 16, draft=True).images)
+
+
+def test_metrics_name_the_kept_epoch_and_the_circumstances(run: Path, data_folder: Path) -> None:
     stored = json.loads((run / "metrics.json").read_text("utf-8"))
     best = max(read_history(run), key=lambda epoch: (epoch["val_acc"], epoch["epoch"]))
+    off = 2 * val_rounding(run, data_folder)
     assert stored["kept_epoch"] == best["epoch"]
     assert stored["val"]["accuracy"] == best["val_acc"]
-    assert stored["val"]["calibration"]["loss_uncalibrated"] == pytest.approx(best["val_loss"], rel=1e-5)
+    assert stored["val"]["calibration"]["loss_uncalibrated"] == pytest.approx(best["val_loss"], abs=off)
     assert (stored["epochs"], stored["seed"], stored["parameters"]) == (3, 0, 77_395)
     assert stored["versions"]["paddle"] == paddle.__version__
 
@@ -176,7 +186,8 @@ def test_test_predictions_are_what_the_kept_network_says(run: Path, data_folder:
     for path, _, predicted, probability, sure in rows:
         said = classifier.probabilities(classifier.preprocessing.load(data_folder / path)[None])
         assert predicted == names[said.argmax()]
-        assert float(probability) == pytest.approx(said.max(), abs=1e-5)
+        off = logit_rounding(classifier, classifier.preprocessing.load(data_folder / path)[None]) / 2
+        assert float(probability) == pytest.approx(said.max(), abs=off + 1e-6)  # six digits are written
         assert sure == ("yes" if classifier.calibration.sure(said)[0] else "no")
 
 
@@ -370,9 +381,10 @@ def test_a_remainder_batch_counts_like_the_others_in_validation(
 ) -> None:
     monkeypatch.setattr(inference, "BATCH_SIZE", 4)  # 6 photos: 4 and 2
     train(data=data_folder, output=tmp_path / "run", settings=TINY)
+    off = 2 * val_rounding(run, data_folder)
     for ours, theirs in zip(read_history(tmp_path / "run"), read_history(run), strict=True):
         assert ours["val_acc"] == theirs["val_acc"]
-        assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-5)
+        assert ours["val_loss"] == pytest.approx(theirs["val_loss"], abs=off)
 
 
 # The same bytes
