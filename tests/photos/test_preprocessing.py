@@ -31,7 +31,7 @@ CONTRACT = Preprocessing(
     mean=(0.1, 0.5, 0.9),
     std=(0.2, 0.25, 1.5),
     classes=("Black Skimmer", "Cockatoo"),
-    display_names=("黑燕鸥类", "Cockatoo"),
+    display_names=("黑剪嘴鸥", "Cockatoo"),
 )
 
 
