@@ -14,6 +14,7 @@ from rounding import logit_rounding
 from paddle_wrn import evaluate, predict, train
 from paddle_wrn.answering.calibration import Calibration
 from paddle_wrn.answering.classifier import load_classifier
+from paddle_wrn.answering.prediction import Prediction
 from paddle_wrn.drawing import plots
 from paddle_wrn.photos.lists import read_data_folder
 from paddle_wrn.photos.loading import load_photos
@@ -64,7 +65,7 @@ def test_the_network_says_of_each_photo_what_it_said(given: str, old: Path) -> N
     assert len(rows) == 8
     answers = list(predict.predict(given, [Path("data", row["path"]) for row in rows]))
     for answer, row in zip(answers, rows, strict=True):
-        assert isinstance(answer, predict.Prediction)
+        assert isinstance(answer, Prediction)
         assert (answer.class_name, answer.sure) == (row["predicted"], row["sure"] == "yes")
         written = pytest.approx(float(row["probability"]), abs=off("test") / 2 + 1e-6)  # six digits
         assert answer.probability == written
@@ -75,7 +76,7 @@ def test_the_network_says_of_each_photo_what_it_said(given: str, old: Path) -> N
 def test_its_figures_are_the_stored_ones(split: str, old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plots, "save", lambda figure, path: None)
     stored = json.loads(Path("finished/metrics.json").read_text("utf-8"))[split]
-    found = evaluate.evaluate("finished", split=split)
+    found = evaluate.evaluate("finished", split=split).plain()
     assert found.keys() == stored.keys()
     assert figures(found) == pytest.approx(figures(stored), abs=2 * off(split))
 
