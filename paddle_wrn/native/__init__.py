@@ -28,14 +28,16 @@ from paddle_wrn.native.onednn import Library, OneDNNError
 from paddle_wrn.native.operations import OPERATIONS
 from paddle_wrn.native.recording import record
 from paddle_wrn.native.step import Step
-from paddle_wrn.native.tape import Tape, UnsupportedError
+from paddle_wrn.native.tape import Parameter, Tape, UnsupportedError
 
 _log = logging.getLogger(__name__)
 
-_Key = tuple[tuple[int, ...], bool]  # the shape of a batch, and whether it is trained on
+# The shape of a batch, whether it is trained on, and which parameters learn from it
+_Key = tuple[tuple[int, ...], bool, frozenset[Parameter]]
 
 _KEPT_SHAPES = 4  # whose memory is kept: training, evaluation, and a last, smaller batch of each
 _TOLERANCE = 1e-3  # of the largest logit
+_PIXELS_AT_ONCE = 8 * 224 * 224
 
 
 def accelerate(model: nn.Layer) -> "Accelerated":
@@ -81,17 +83,16 @@ class Accelerated:
             tape = self._tapes.get(tuple(images.shape[1:])) or self._checked_tape(images)
             if not tape.fits():
                 return self._model(images)
-            parameters = tape.parameter_values()
-            learns = paddle.is_grad_enabled() and any(not value.stop_gradient for value in parameters)
-            if learns and not self._model.training:
+            learning = tape.learning() if paddle.is_grad_enabled() else frozenset()
+            if learning and not self._model.training:
                 return self._model(images)
-            step = self._take(tape, tuple(images.shape), self._model.training)
+            step = self._take(tape, tuple(images.shape), self._model.training, learning)
         except (UnsupportedError, OneDNNError, OSError) as error:
             self.obstacle = str(error)
             _log.info("computing at Paddle's own speed: %s", error)
             return self._model(images)
-        if learns:
-            features = _Pass.apply(self, step, images, *parameters)
+        if learning:
+            features = _Pass.apply(self, step, images, *tape.parameter_values())
         else:
             features = self.forward(step, images)
             self.give_back(step)
@@ -134,26 +135,39 @@ class Accelerated:
         self._tapes[tuple(images.shape[1:])] = tape
         return tape
 
-    def _take(self, tape: Tape, shape: tuple[int, ...], training: bool) -> Step:
+    def _take(
+        self, tape: Tape, shape: tuple[int, ...], training: bool, learning: frozenset[Parameter]
+    ) -> Step:
         """Return an idle step for this shape, or a new one."""
+        if not training:  # no image depends on another
+            shape = (_images_at_once(shape), *shape[1:])
+        key = (shape, training, learning)
         with self._lock:
-            idle = self._idle.setdefault((shape, training), [])
-            self._idle.move_to_end((shape, training))
+            idle = self._idle.setdefault(key, [])
+            self._idle.move_to_end(key)
             while len(self._idle) > _KEPT_SHAPES:
                 self._idle.popitem(last=False)
             if idle:
                 return idle.pop()
-        return self._new_step(_library(), tape, shape, training=training)
+        return self._new_step(_library(), tape, shape, training=training, learning=learning)
 
-    def _new_step(self, library: Library, tape: Tape, shape: Sequence[int], *, training: bool) -> Step:
+    def _new_step(
+        self,
+        library: Library,
+        tape: Tape,
+        shape: Sequence[int],
+        *,
+        training: bool,
+        learning: frozenset[Parameter] = frozenset(),
+    ) -> Step:
         """Build a step; oneDNN writes its machine code for the number of threads it finds then."""
         with _openmp_threads():
-            return Step(library, tape, OPERATIONS, shape, training=training)
+            return Step(library, tape, OPERATIONS, shape, training=training, learning=learning)
 
     def give_back(self, step: Step) -> None:
         """Keep a step, and with it its memory, for the next batch of this shape."""
         with self._lock:
-            idle = self._idle.get((step.image_shape, step.training))
+            idle = self._idle.get((step.image_shape, step.training, step.learning))
             if idle is not None:
                 idle.append(step)
 
@@ -182,6 +196,14 @@ class _Pass(PyLayer):
         ctx.network.give_back(ctx.step)
         ctx.step = None  # a second time ends in Paddle, which allows a PyLayer to go back only once
         return (None, *gradients)
+
+
+def _images_at_once(shape: Sequence[int]) -> int:
+    """Return how many images evaluation computes together: what lies between layers shall stay in caches."""
+    count, _, height, width = shape
+    most = max(1, _PIXELS_AT_ONCE // (height * width))
+    passes = -(-count // most)
+    return -(-count // passes)
 
 
 @cache
