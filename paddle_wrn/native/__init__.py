@@ -24,6 +24,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.autograd import PyLayer
 
+from paddle_wrn.models.transfer import see
 from paddle_wrn.native.onednn import Library, OneDNNError
 from paddle_wrn.native.operations import OPERATIONS
 from paddle_wrn.native.recording import record
@@ -77,26 +78,39 @@ class Accelerated:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the logits (N, classes) of images (N, C, H, W)."""
+        fast = self._fast(images)
+        return self._model(images) if fast is None else fast[0].linear(fast[1])
+
+    def see(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return what the last linear layer is given, and the logits; see `models.transfer.see`."""
+        fast = self._fast(images)
+        if fast is None:
+            return see(self._model, images)
+        tape, features = fast
+        return [features], tape.linear(features)
+
+    def _fast(self, images: Tensor) -> tuple[Tape, Tensor] | None:
+        """Return the tape and what its linear layer is given; None where the model itself has to compute."""
         if self.obstacle is not None or not self._suits(images):
-            return self._model(images)
+            return None
         try:
             tape = self._tapes.get(tuple(images.shape[1:])) or self._checked_tape(images)
             if not tape.fits():
-                return self._model(images)
+                return None
             learning = tape.learning() if paddle.is_grad_enabled() else frozenset()
             if learning and not self._model.training:
-                return self._model(images)
+                return None
             step = self._take(tape, tuple(images.shape), self._model.training, learning)
         except (UnsupportedError, OneDNNError, OSError) as error:
             self.obstacle = str(error)
             _log.info("computing at Paddle's own speed: %s", error)
-            return self._model(images)
+            return None
         if learning:
             features = _Pass.apply(self, step, images, *tape.parameter_values())
         else:
             features = self.forward(step, images)
             self.give_back(step)
-        return tape.linear(features)
+        return tape, features
 
     def _suits(self, images: Tensor) -> bool:
         """Whether this batch, in the state the model is in now, can go the fast way."""
