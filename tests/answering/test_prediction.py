@@ -328,7 +328,7 @@ def no_preprocessing(file: Path, run: Path) -> None:
     [
         (cut, "damaged or cut short"),
         (lambda file, run: file.touch(), "damaged or cut short"),
-        (lambda file, run: shutil.copy(run / "model.pdparams", file), "damaged or cut short"),
+        (lambda file, run: shutil.copy(run / "model.pdparams", file), "damaged or no safetensors file"),
         (training_state, "a 'model' checkpoint is needed"),
         (other_network, "weights of another network"),
         (no_preprocessing, "its record is incomplete"),
