@@ -1,4 +1,4 @@
-"""Look for wrong labels: train four networks, each without a quarter of the photos, and let it judge them.
+"""Look for wrong labels: train four networks, each without a quarter of the photos that it then judges.
 
 A network believes the labels it has learned, so it says little about its own training photos. Here, a network
 that has seen neither a photo nor its near-duplicates judges that photo. The price is four trainings with the
