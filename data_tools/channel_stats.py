@@ -15,11 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from paddle_wrn.cli import Parser, command
+from paddle_wrn.cli import Parser, add_config_option, command
 from paddle_wrn.config import Config, Rgb, load_config
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import DataFolder, read_data_folder
 from paddle_wrn.photos.loading import Photos, load_photos, measure_mean_std
+from paddle_wrn.photos.preprocessing import Preprocessing
 
 Split = Literal["train", "val", "test"]
 
@@ -102,11 +103,13 @@ def _check_batches(
 ) -> tuple[tuple[Rgb, Rgb], ...]:
     """Return mean and standard deviation of the first batches of a training, made as `train` makes them."""
     from paddle_wrn.training.batches import training_batches  # only now: importing Paddle takes seconds
-    from paddle_wrn.training.setup import preprocessing_for
     from paddle_wrn.training.state import new_state
 
+    contract = Preprocessing.from_settings(
+        config.input, folder.classes, lambda: measure_mean_std(photos.images)
+    )
     one_epoch = config.model_copy(update={"epochs": 1})
-    state = new_state(one_epoch, preprocessing_for(config, folder, photos))
+    state = new_state(one_epoch, contract)
     images = (batch.images for batch in islice(training_batches(state, photos), batches))
     return tuple(
         (tuple(batch.mean((0, 2, 3), "float64").tolist()), tuple(batch.std((0, 2, 3), "float64").tolist()))
@@ -129,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("data", type=Path, metavar="DATA", help="folder that split_data wrote")
     options.add_argument("--split", choices=("train", "val", "test"), default="train",
                          help="which list of photos (%(default)s)")  # fmt: skip
-    options.add_argument("--config", type=Path, help="YAML file of settings (shipped ones are in configs/)")
+    add_config_option(options)
     options.add_argument(
         "--size", type=int, help="side of the squares, pixels (default: from the configuration, 120)"
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from paddle_wrn.errors import UserError
-from paddle_wrn.models.safe_pickle import load_arrays_pickle
+from paddle_wrn.models.pickles import load_arrays_pickle
 from paddle_wrn.photos.preprocessing import IMAGE_SUFFIXES, read_image
 from paddle_wrn.photos.splitting.archive import ARCHIVE_SUFFIXES, archive_suffix, read_members
 from paddle_wrn.system.device import available_cores

@@ -10,7 +10,6 @@ images before test images, each sorted by class. The official test images stay t
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from paddle_wrn.cli import Parser, command
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.splitting.list_files import check_output, file_texts, save
 from paddle_wrn.photos.splitting.photo_folder import staging
+from paddle_wrn.system.console import command_line
 from paddle_wrn.system.files import file_digest
 
 ARRAY = "images.npy"
@@ -160,8 +160,7 @@ def report(store: Store) -> str:
     counts = ", ".join(f"{count:,} {name}" for name, count in store.counts.items())
     return (
         f"{store.output}: {store.status} ({counts} images, {len(CLASSES)} classes)\n"
-        f"next: python -m paddle_wrn.train --config configs/wrn_16_4_cifar10.yaml "
-        f"--data {shlex.quote(str(store.output))}"
+        f"next: {command_line('train', '--config', 'wrn_16_4_cifar10', '--data', store.output)}"
     )
 
 

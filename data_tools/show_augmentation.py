@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_wrn.cli import Parser, command
+from paddle_wrn.cli import Parser, add_config_option, command
 from paddle_wrn.config import Config, load_config
 from paddle_wrn.drawing import plots, sheets
 from paddle_wrn.errors import UserError
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options.add_argument("data", type=Path, metavar="DATA", help="folder that split_data wrote")
     options.add_argument("--output", type=Path, metavar="FILE.png", required=True, help="picture to write")
-    options.add_argument("--config", type=Path, help="YAML file of settings (shipped ones are in configs/)")
+    add_config_option(options)
     options.add_argument("--photos", type=int, default=8, metavar="N", help="how many photos (%(default)s)")
     options.add_argument(
         "--seed", type=int, default=0, help="another number shows other photos (%(default)s)"

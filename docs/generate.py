@@ -10,7 +10,6 @@ import argparse
 import importlib
 import inspect
 import json
-import pkgutil
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,9 +23,9 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from paddle_wrn import __main__ as program  # noqa: E402
 from paddle_wrn.config import Config, Section, load_config  # noqa: E402
 
-FIRST = ("split_data", "train", "evaluate", "predict")  # in this order; the others by name
 NOTE = "<!-- Written by docs/generate.py; change the code and run it again. -->\n"
 COMMANDS = """# Commands
 
@@ -44,13 +43,8 @@ one sentence. The defaults are the recipe for a few hundred photos ([results](re
 
 def find_commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Yield how each command is called and its parser."""
-    package = [
-        f"{name}.__main__" if is_package else name
-        for _, name, is_package in pkgutil.iter_modules([str(ROOT / "paddle_wrn")])
-        if not is_package or (ROOT / "paddle_wrn" / name / "__main__.py").is_file()
-    ]
-    for name in sorted(package, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name)):
-        yield from _parser(f"paddle_wrn.{name}", f"python -m paddle_wrn.{name.removesuffix('.__main__')}")
+    for name in program.COMMANDS:
+        yield from _parser(program.module_of(name), f"python -m paddle_wrn.{name}")
     for file in sorted((ROOT / "data_tools").glob("*.py")):
         yield from _parser(f"data_tools.{file.stem}", f"python data_tools/{file.name}")
 

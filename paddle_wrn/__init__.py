@@ -1,6 +1,7 @@
 """Wide residual networks in PaddlePaddle: from a folder of photos to an honest classifier."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paddle_wrn._version import __version__
@@ -26,7 +27,8 @@ device.CHOSEN.update(device.prepare_environment())  # Paddle reads these setting
 try:
     device.check_paddle()
 except UserError as error:
-    if sys.argv[:1] != ["-m"]:  # "-m": Python is still locating the command of `python -m paddle_wrn.X`
+    called = Path(sys.argv[0]).stem if sys.argv else ""
+    if called not in ("-m", "paddle_wrn"):  # -m: Python is still locating a command; or the console script
         raise ImportError(str(error)) from None
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2) from None

@@ -13,6 +13,7 @@ from pathlib import Path
 from paddle_wrn.answering.classifier import load_classifier
 from paddle_wrn.cli import add_network_option, command, parser
 from paddle_wrn.studies.label_check import check_labels
+from paddle_wrn.system.console import command_line
 
 SHOWN = 10
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     if len(suspicious) > SHOWN:
         print(f"  and {len(suspicious) - SHOWN} more")
-    print(f"all of them: {given.run}/label_check.csv; as pictures: python -m paddle_wrn.report {given.run}")
+    print(f"all of them: {given.run}/label_check.csv; as pictures: {command_line('report', given.run)}")
     return 0
 
 

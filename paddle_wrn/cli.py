@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from paddle_wrn.errors import UserError
-from paddle_wrn.system.console import log_on_screen
+from paddle_wrn.system.shipped import shipped_configs
 from paddle_wrn.system.signals import Stopped
 
 Main = Callable[[Sequence[str] | None], int]
@@ -61,6 +61,14 @@ def parser(module: str, description: str) -> Parser:
     )
 
 
+def add_config_option(options: argparse.ArgumentParser) -> None:
+    """Add `--config`: a file, or the name of a shipped configuration."""
+    names = ", ".join(shipped_configs())
+    options.add_argument(
+        "--config", type=Path, help=f"YAML file of settings, or the name of a shipped one: {names}"
+    )
+
+
 def add_network_option(options: argparse.ArgumentParser) -> None:
     """Add `--network FILE`, which makes the networks of a user's own Python file known."""
     options.add_argument(
@@ -88,8 +96,7 @@ def command(main: Main) -> Callable[..., int]:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            with log_on_screen():
-                code = main(argv)
+            code = main(argv)
             sys.stdout.flush()  # that the reader of a pipe (`| head`) has gone shows here, not at exit
             return code
         except UserError as error:
@@ -104,8 +111,7 @@ def command(main: Main) -> Callable[..., int]:
             return _complain(f"{where}{_OS_ERRORS[error.errno]}")
         except KeyboardInterrupt as stop:
             number = stop.signal if isinstance(stop, Stopped) else signal.SIGINT
-            if number == signal.SIGINT:
-                print("interrupted", file=sys.stderr)
+            print("interrupted", file=sys.stderr)
             return EXIT_SIGNALLED + number
 
     return run

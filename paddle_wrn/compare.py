@@ -20,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser("compare", __doc__)
     options.allow_abbrev = False  # --seed is a setting of train, not --seeds
     options.epilog = "settings for all configurations: --name VALUE, as train --help lists them"
-    options.add_argument("configs", nargs="+", type=Path, metavar="CONFIG", help="YAML files of settings")
+    options.add_argument("configs", nargs="+", type=Path, metavar="CONFIG",
+                         help="YAML files of settings, or names of shipped ones")  # fmt: skip
     options.add_argument(
         "--seeds", type=int, default=3, help="number of trainings of each configuration (default: 3)"
     )

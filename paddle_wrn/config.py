@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import to_jsonable_python
 
 from paddle_wrn.errors import UserError
+from paddle_wrn.system.shipped import find_config
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rgb = tuple[float, float, float]
@@ -44,8 +45,8 @@ class ModelConfig(Section):
     """further arguments of the network, e.g. --model.options.drop_rate 0.3 (default: for wide ResNets)"""
     weights: str | None = None
     """file (.safetensors, .pdparams, .pth) to start from, or `pretrained` (on ImageNet); null: random"""
-    trainable: Literal["all", "head"] = "all"
-    """which part learns: the whole network, or only the last linear layer on a frozen backbone"""
+    trainable: Literal["all", "head", "head_first"] = "all"
+    """all layers; head: the last alone, in one go, on a frozen backbone; head_first: the head, then all"""
 
     @model_validator(mode="before")
     @classmethod
@@ -179,14 +180,15 @@ def load_config(
     """Return the defaults, changed by a YAML file, changed by single settings.
 
     Args:
-        base: a YAML file, or a `Config` to start from.
+        base: a YAML file, the name of a shipped configuration, or a `Config` to start from.
         changes: values by dotted name, e.g. `{"optimizer.lr": 0.05}`.
 
     Raises:
-        UserError: an unknown setting (the nearest name is given), a wrong type or an impossible value.
+        UserError: no such configuration, an unknown setting (the nearest name is given), a wrong type or an
+            impossible value.
     """
     if isinstance(base, (str, Path)):
-        settings = _read_yaml(Path(base))
+        settings = _read_yaml(find_config(base))
         config = _checked(settings, f"{base}: ")
     else:
         config = base or Config()
@@ -257,10 +259,6 @@ def _flat(config: Config) -> dict[str, Any]:
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such configuration file; check the path (shipped ones are in configs/)"
-        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a YAML file ({error})") from None
     if settings is None:

@@ -12,6 +12,7 @@ from paddle_wrn.answering.exported import CONTRACT, Contract
 from paddle_wrn.cli import add_network_option, command, parser
 from paddle_wrn.deploy import onnx_file
 from paddle_wrn.deploy.exporting import EXAMPLE, export
+from paddle_wrn.system.console import shell_line
 
 
 @command
@@ -53,7 +54,7 @@ def _summary(contract: Contract, output: Path) -> list[str]:
             f"{int8.bytes_after / 1e6:.2f} MB after"
         )
     without = "" if contract.format == "pdparams" else "  (needs no paddle_wrn)"
-    lines.append(f"next      python {output / EXAMPLE} PHOTO{without}")
+    lines.append(f"next      {shell_line('python', output / EXAMPLE, 'PHOTO')}{without}")
     return lines
 
 

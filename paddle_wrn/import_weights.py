@@ -14,6 +14,7 @@ from pathlib import Path
 from paddle_wrn.cli import add_network_option, command, parser
 from paddle_wrn.config import parse_settings
 from paddle_wrn.deploy.importing import import_weights
+from paddle_wrn.system.console import command_line
 
 
 @command
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = import_weights(given.weights, given.classes, given.output, settings=parse_settings(rest))
     size = config.input.size
     print(f"written   {given.output}: {config.model.name}, photos of {size} x {size} pixels")
-    print(f"next      python -m paddle_wrn.predict {given.output} PHOTO")
+    print(f"next      {command_line('predict', given.output, 'PHOTO')}")
     return 0
 
 

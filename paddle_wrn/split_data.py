@@ -8,14 +8,13 @@ lists were made, what was left out and which photos are near-duplicates of each 
 in one list. The same photos, settings and seed give the same bytes.
 """
 
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
 
 from paddle_wrn.cli import command, parser
 from paddle_wrn.photos.splitting.split import Split, split_data
-from paddle_wrn.system.console import text_width
+from paddle_wrn.system.console import command_line, text_width
 
 
 def report(split: Split) -> str:
@@ -53,7 +52,7 @@ def report(split: Split) -> str:
     if split.preview is not None:
         lines.append(f"preview: {split.preview}")
     if split.status != "dry run":
-        lines.append(f"next: python -m paddle_wrn.train --data {shlex.quote(str(split.output))}")
+        lines.append(f"next: {command_line('train', '--data', split.output)}")
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paddle_wrn.cli import add_network_option, command, parser
+from paddle_wrn.cli import add_config_option, add_network_option, command, parser
 from paddle_wrn.config import describe_settings, load_config, parse_settings
 from paddle_wrn.native.device_report import device_report
 from paddle_wrn.training.session import train
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = parser("train", __doc__.splitlines()[0])
     options.epilog = _settings_help()
-    options.add_argument("--config", type=Path, help="YAML file of settings (shipped ones are in configs/)")
+    add_config_option(options)
     options.add_argument(
         "--data", type=Path, help="folder that split_data wrote (default: drawn sample birds)"
     )

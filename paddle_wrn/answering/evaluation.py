@@ -3,15 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from paddle_wrn.answering.answer import answers_from
 from paddle_wrn.answering.calibration import score_calibrated
 from paddle_wrn.answering.classifier import Classifier, load_classifier
 from paddle_wrn.answering.pictures import draw_confusion, draw_reliability
-from paddle_wrn.answering.run_photos import find_list, load_run_photos, logits_of
+from paddle_wrn.answering.run_photos import AskedPhotos, ask, find_list
 from paddle_wrn.drawing import plots, sheets
-from paddle_wrn.photos.loading import Photos
 from paddle_wrn.scoring.scores import Scores
 from paddle_wrn.system.device import select_device
 from paddle_wrn.system.files import write_text
@@ -44,9 +42,8 @@ def evaluate(
     classifier = load_classifier(run)
     contract = classifier.preprocessing
     photo_list = find_list(run, contract, data, split, list_file)
-    photos = load_run_photos(run, contract, photo_list)
-    logits = logits_of(classifier, photos)
-    scores = score_calibrated(logits, photos.labels, contract, classifier.calibration)
+    asked = ask(classifier, run, photo_list)
+    scores = score_calibrated(asked.logits, asked.labels, contract, classifier.calibration)
     if run.is_dir():
         folder = run / "evaluation"
         folder.mkdir(exist_ok=True)
@@ -54,22 +51,22 @@ def evaluate(
         write_text(folder / f"{name}.json", scores.text())
         draw_confusion(folder / f"{name}_confusion.png", scores, contract, f"{name} photos")
         picture = folder / f"{name}_reliability.png"
-        draw_reliability(picture, logits, photos.labels, classifier.calibration, name)
-        _draw_photos(folder / f"{name}_photos.png", photos, logits, classifier)
+        draw_reliability(picture, asked.logits, asked.labels, classifier.calibration, name)
+        _draw_photos(folder / f"{name}_photos.png", asked, classifier)
     return scores
 
 
-def _draw_photos(file: Path, photos: Photos, logits: NDArray[np.float32], classifier: Classifier) -> None:
+def _draw_photos(file: Path, asked: AskedPhotos, classifier: Classifier) -> None:
     """Draw the most confident errors, then the least confident right answers."""
     contract = classifier.preprocessing
     names = plots.labels_for(contract.classes, contract.display_names)
-    confidence = classifier.calibration.probabilities(logits).max(axis=1)
-    wrong = logits.argmax(axis=1) != photos.labels
+    confidence = classifier.calibration.probabilities(asked.logits).max(axis=1)
+    wrong = asked.logits.argmax(axis=1) != asked.labels
     order = np.argsort(np.where(wrong, -1 - confidence, confidence), kind="stable")[:SHEET_PHOTOS]
     captions = []
-    for i, answer in zip(order, answers_from(classifier, logits[order]), strict=True):
+    for i, answer in zip(order, answers_from(classifier, asked.logits[order]), strict=True):
         lines = [f"{names[answer.label]} {answer.probability:.0%}"]
-        lines += [f"is {names[photos.labels[i]]}"] if wrong[i] else []
+        lines += [f"is {names[asked.labels[i]]}"] if wrong[i] else []
         lines += [] if answer.sure else ["not sure"]
         captions.append("\n".join(lines))
-    plots.save(sheets.photo_sheet(photos.images[order], captions, wrong[order].tolist()), file)
+    plots.save(sheets.photo_sheet(asked.photos.images[order], captions, wrong[order].tolist()), file)

@@ -24,7 +24,7 @@ Features = NDArray[np.float32]
 
 
 def backbone_key(classifier: Classifier) -> str:
-    """Return a fingerprint of what features depend on: the contract, and the weights but those of the head."""
+    """Return a fingerprint of what features depend on: the contract, and all weights but the head's."""
     model, contract = classifier.model, classifier.preprocessing
     head = head_of(model)
     seen = contract.model_dump_json(include={"size", "mean", "std", "mirror", "draft"})

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,24 @@ from paddle_wrn.photos.lists import PhotoList, read_classes, read_data_folder, r
 from paddle_wrn.photos.loading import MEMORY_MB, Photos, load_for
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class AskedPhotos:
+    """The photos of a list, and what a network says of them.
+
+    Attributes:
+        photos: N decoded photos.
+        logits: (N, C).
+    """
+
+    photos: Photos
+    logits: NDArray[np.float32]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) what the list says."""
+        return self.photos.labels
 
 
 def find_list(
@@ -70,10 +89,20 @@ def load_run_photos(run: Path, contract: Preprocessing, photo_list: PhotoList) -
     return load_for(contract, photo_list, MEMORY_MB if config is None else config.input.memory_mb)
 
 
-def logits_of(classifier: Classifier, photos: Photos) -> NDArray[np.float32]:
-    """Return `Classifier.logits` of photos, with a progress bar on a terminal. Shape: -> (N, C)."""
+def ask(classifier: Classifier, run: Path, photo_list: PhotoList) -> AskedPhotos:
+    """Show a network the photos of a list, with a progress bar on a terminal.
+
+    Args:
+        classifier: the network.
+        run: as of `load_run_photos`.
+        photo_list: which photos.
+
+    Raises:
+        UserError: a photo is missing or broken; list, line and file are named.
+    """
+    photos = load_run_photos(run, classifier.preprocessing, photo_list)
     with tqdm(total=len(photos), unit="photo", leave=False, disable=not sys.stderr.isatty()) as bar:
-        return classifier.logits(photos.images, bar.update)
+        return AskedPhotos(photos, classifier.logits(photos.images, bar.update))
 
 
 def _refuse_other_classes(found: Sequence[str], contract: Preprocessing, where: Path) -> None:

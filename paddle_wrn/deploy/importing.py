@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from paddle_wrn.config import Config, load_config
+from paddle_wrn.config import Config, Rgb, load_config
 from paddle_wrn.errors import UserError
 from paddle_wrn.models.weight_files import read_weights
 from paddle_wrn.models.weights import Arrays, put_weights, weights_of
@@ -20,30 +20,8 @@ from paddle_wrn.photos.lists import Classes, read_classes
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.system.files import new_folder
+from paddle_wrn.system.shipped import shipped_configs
 from paddle_wrn.training.state import new_state
-
-# What configs/tutorial.yaml says, since it is not there where the package is installed.
-TUTORIAL: dict[str, Any] = {
-    "epochs": 60,
-    "batch_size": 32,
-    "label_smoothing": 0.0,
-    "selection": "last",
-    "model.name": "wrn_28_1",
-    "model.options": {"conv_bias": True, "strides": [1, 1, 2, 2], "conv_init": "tutorial"},
-    "input.size": 32,
-    "input.draft": False,
-    "input.mirror": False,
-    "input.mean": [0.5, 0.5, 0.5],
-    "input.std": [0.5, 0.5, 0.5],
-    "augment.crop_size": None,
-    "augment.flip_vertical": 0.5,
-    "augment.colour": 0.0,
-    "optimizer.name": "adam",
-    "optimizer.lr": 1e-3,
-    "optimizer.weight_decay": 0.0,
-    "schedule.name": "constant",
-    "schedule.warmup": 0,
-}
 
 
 def import_weights(
@@ -80,10 +58,9 @@ def import_weights(
             f"{weights}: {broken[0]} holds values that are not numbers (NaN or infinite); use another copy"
         )
     found = {} if "model.name" in settings else _read_off(arrays, weights)
-    config = load_config(
-        load_config(None, {**TUTORIAL, "data": str(Path(classes).parent)}), {**found, **settings}
-    )
-    preprocessing = _preprocessing(config, named)
+    tutorial = shipped_configs()["tutorial"]
+    config = load_config(tutorial, {"data": str(Path(classes).parent), **found, **settings})
+    preprocessing = Preprocessing.from_settings(config.input, named, _nothing_to_measure)
     state = new_state(config, preprocessing)
     own = weights_of(state.model)
     arrays = _in_our_names(arrays, own)
@@ -110,19 +87,8 @@ def _read_off(arrays: Arrays, weights: Path) -> dict[str, Any]:
     return {"model.name": f"wrn_{depth}_{width // 64}", "model.options.conv_bias": bias}
 
 
-def _preprocessing(config: Config, named: Classes) -> Preprocessing:
-    given = config.input
-    if given.mean is None or given.std is None:
-        raise UserError("input.mean: found null; there are no photos to measure, so give mean and std")
-    return Preprocessing(
-        size=given.size,
-        mean=given.mean,
-        std=given.std,
-        classes=named.names,
-        display_names=named.display_names,
-        mirror=given.mirror,
-        draft=given.draft,
-    )
+def _nothing_to_measure() -> tuple[Rgb, Rgb]:
+    raise UserError("input.mean: found null; there are no photos to measure, so give mean and std")
 
 
 def _in_our_names(arrays: Arrays, own: Arrays) -> Arrays:

@@ -5,13 +5,13 @@ used only if it is exactly the one named here.
 """
 
 import hashlib
-import importlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from paddle_wrn.errors import UserError
+from paddle_wrn.models.efficientnet_lite import from_pytorch_names
 from paddle_wrn.models.weight_files import read_weights
 from paddle_wrn.models.weights import Arrays
 
@@ -110,6 +110,4 @@ def pretrained_weights(network: str) -> Arrays:
     Raises:
         UserError: as `pretrained_file` and `read_weights`.
     """
-    arrays = read_weights(pretrained_file(network))
-    efficientnet_lite = importlib.import_module("paddle_wrn.models.efficientnet_lite")
-    return efficientnet_lite.from_pytorch_names(arrays)
+    return from_pytorch_names(read_weights(pretrained_file(network)))

@@ -49,7 +49,7 @@ _STORAGE_TYPES = {
 
 
 @dataclass(frozen=True)
-class _Storage:
+class Storage:
     """Numbers in a row, of which tensors are views.
 
     Attributes:
@@ -64,7 +64,7 @@ class _Storage:
 
     @property
     def nbytes(self) -> int:
-        """In the file."""
+        """Bytes in the file."""
         return self.count * (2 if self.dtype == _BFLOAT16 else np.dtype(self.dtype).itemsize)
 
     def numbers(self, content: bytes, byte_order: str = "<") -> NDArray[Any]:
@@ -78,11 +78,20 @@ class _Storage:
 
 
 @dataclass(frozen=True)
-class _Tensor:
-    storage: _Storage
+class Tensor:
+    """A view of a storage, inside of it.
+
+    Attributes:
+        storage: whose numbers it has.
+        offset: of its first number.
+        shape: as usual.
+        strides: in numbers, 0 where there is one place only.
+    """
+
+    storage: Storage
     offset: int
     shape: tuple[int, ...]
-    strides: tuple[int, ...]  # in numbers, 0 where there is only one
+    strides: tuple[int, ...]
 
     def __post_init__(self) -> None:
         last = sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
@@ -109,7 +118,7 @@ class _Content:
     """
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
-        self.storages: dict[str, _Storage] = {}
+        self.storages: dict[str, Storage] = {}
         self._path = path
         calls: dict[Name, Call | None] = {
             Name("torch._utils", "_rebuild_tensor"): _tensor,
@@ -119,14 +128,14 @@ class _Content:
         }
         self._value = read_pickle(file, path, {**ARRAY_CALLS, **calls}, self._storage)
 
-    def _storage(self, identifier: tuple[Any, ...]) -> _Storage:
+    def _storage(self, identifier: tuple[Any, ...]) -> Storage:
         """Return the storage of ("storage", type, key, device, count), the old format adds a view: None."""
         kind, storage_type, key, _, count, *view = identifier
         if kind != "storage" or not isinstance(storage_type, Name) or storage_type not in _STORAGE_TYPES:
             raise Refused("it asks for something else than a storage of numbers")
         if not isinstance(key, str) or type(count) is not int or count < 0 or view not in ([], [None]):
             raise Damaged("a storage has no key or size")
-        storage = _Storage(key, _STORAGE_TYPES[storage_type], count)
+        storage = Storage(key, _STORAGE_TYPES[storage_type], count)
         if self.storages.setdefault(key, storage) != storage:
             raise Damaged(f"the storage {shown(key)} has two types or sizes")
         return storage
@@ -147,14 +156,14 @@ class _Content:
         most = MAX_SHARING * sum(array.nbytes for array in numbers.values())
         arrays = {}
         for name, tensor in value.items():
-            if not isinstance(name, str) or not isinstance(tensor, _Tensor | np.ndarray):
+            if not isinstance(name, str) or not isinstance(tensor, Tensor | np.ndarray):
                 raise UserError(f"{self._path}: {shown(name)} is no tensor; a state dict holds tensors only")
-            if isinstance(tensor, _Tensor):
+            if isinstance(tensor, Tensor):
                 tensor = tensor.of(numbers[tensor.storage.key])
                 most -= tensor.nbytes
             arrays[name] = tensor
         if most < 0:
-            raise UserError(f"{self._path}: refused: its tensors share their numbers more than once")
+            raise UserError(f"{self._path}: refused: its tensors share their numbers too often")
         return arrays
 
     def _check_rest(self, rest: dict[Any, Any], nest: str) -> None:
@@ -174,18 +183,18 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | bytes | int | float)
 
 
-def _tensor(arguments: tuple[Any, ...]) -> _Tensor:
+def _tensor(arguments: tuple[Any, ...]) -> Tensor:
     """Return the tensor of (storage, offset, shape, strides, needs gradient, hooks, facts)."""
     storage, offset, shape, strides, *rest = arguments
     shape = shape_of(shape)
-    if not isinstance(storage, _Storage) or not isinstance(strides, tuple) or len(strides) != len(shape):
+    if not isinstance(storage, Storage) or not isinstance(strides, tuple) or len(strides) != len(shape):
         raise Damaged("a tensor is no view of a storage")
     if not all(type(number) is int and number >= 0 for number in (offset, *strides)):
         raise Refused("a tensor goes backwards through its storage")
     if any(rest[2:]):
         raise Refused("a tensor is to be conjugated or negated")
     strides = tuple(stride if size > 1 else 0 for size, stride in zip(shape, strides, strict=True))
-    return _Tensor(storage, offset, shape, strides)
+    return Tensor(storage, offset, shape, strides)
 
 
 def read_pytorch(file: BinaryIO, path: Path) -> Arrays:
@@ -210,9 +219,7 @@ def _read_old(file: BinaryIO, path: Path) -> Arrays:
     for expected in (_MAGIC, _VERSION):
         found = load_arrays_pickle(file, path)
         if not isinstance(found, int) or found != expected:
-            raise UserError(
-                f"{path}: not written by PyTorch's torch.save; give a state dict that it has saved"
-            )
+            raise _not_pytorchs(path)
     load_arrays_pickle(file, path)  # facts about the machine; numbers are little-endian on every one
     content = _Content(file, path)
     keys = load_arrays_pickle(file, path)

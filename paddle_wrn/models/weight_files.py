@@ -65,7 +65,7 @@ def read_safetensors(path: Path) -> tuple[Arrays, dict[str, str]]:
             ) from None
         except (TypeError, AttributeError) as error:
             raise UserError(
-                f"{path}: has numbers of a type that NumPy lacks ({shown(str(error))}); save it as float32 first"
+                f"{path}: has numbers of a type that NumPy lacks ({shown(str(error))}); save them as float32"
             ) from None
 
 
@@ -82,8 +82,9 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield file
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason}); check the path") from None
     except MemoryError:
         raise UserError(f"{path}: the weights do not fit into memory; close other programs") from None
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddle_wrn.errors import UserError
+from paddle_wrn.system.console import command_line
 
 MAX_CLASSES = 100_000
 
@@ -105,7 +106,7 @@ def read_data_folder(folder: Path | str) -> DataFolder:
     folder = Path(folder)
     if not (folder / "train.txt").is_file():
         found = "train.txt is missing" if folder.is_dir() else "no such folder"
-        make = f"python -m paddle_wrn.split_data PHOTOS --output {folder}"
+        make = command_line("split_data", "PHOTOS", "--output", folder)
         raise UserError(f"{folder}: {found}; make the lists with: {make}")
     classes_file = folder / "classes.txt"
     named = read_classes(classes_file) if classes_file.is_file() else None

@@ -6,7 +6,7 @@ knows a size or a mean.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
 
+from paddle_wrn.config import InputConfig, Rgb
 from paddle_wrn.errors import ImageError
+from paddle_wrn.photos.lists import Classes
 
 # Raster formats only: Pillow would hand EPS and the like to an outside program.
 Image.init()  # not every Pillow has every format
@@ -54,8 +56,8 @@ class Preprocessing(BaseModel):
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     classes: tuple[str, ...]
     display_names: tuple[str, ...]
-    mirror: bool = False
-    draft: bool = False
+    mirror: bool = False  # as where a contract was stored before there was this choice
+    draft: bool = False  # likewise
 
     @model_validator(mode="after")
     def _one_display_name_a_class(self) -> "Preprocessing":
@@ -65,6 +67,30 @@ class Preprocessing(BaseModel):
                 "there must be one display name per class"
             )
         return self
+
+    @classmethod
+    def from_settings(
+        cls, settings: InputConfig, classes: Classes, measure: Callable[[], tuple[Rgb, Rgb]]
+    ) -> "Preprocessing":
+        """Make the contract of a run. Nothing else makes one of settings.
+
+        Args:
+            settings: what the network is to see of a photo.
+            classes: what it is to tell apart.
+            measure: returns mean and standard deviation; called if the settings leave them open.
+        """
+        mean, std = settings.mean, settings.std
+        if mean is None or std is None:
+            mean, std = measure()
+        return cls(
+            size=settings.size,
+            mean=mean,
+            std=std,
+            classes=classes.names,
+            display_names=classes.display_names,
+            mirror=settings.mirror,
+            draft=settings.draft,
+        )
 
     def load(self, path: Path | str) -> NDArray[np.uint8]:
         """Read a photo as the network's square, not yet normalised.

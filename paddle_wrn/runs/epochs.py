@@ -36,7 +36,7 @@ def read_epochs(file: Path) -> list[Epoch]:
     """Return the epochs of a `history.jsonl`, oldest first; a last line that was cut short is left out."""
     try:
         lines = file.read_bytes().splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     epochs = []
     for line in lines:

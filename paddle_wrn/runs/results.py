@@ -109,7 +109,9 @@ def read_answers(file: Path) -> list[TestAnswer]:
             return [_answer(row) for row in table]
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; {_AGAIN}") from None
-    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{file}: not a CSV file ({error}); {_AGAIN}") from None
+    except ValueError as error:
         raise UserError(f"{file}: not what training wrote ({error}); {_AGAIN}") from None
 
 

@@ -8,6 +8,7 @@ from paddle_wrn.errors import UserError
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.epochs import Epoch, read_epochs
 from paddle_wrn.runs.results import Results, TestAnswer, read_answers
+from paddle_wrn.system.console import command_line
 from paddle_wrn.system.files import write_text
 from paddle_wrn.system.records import read_record
 
@@ -130,7 +131,7 @@ class RunFolder:
         if self.unfinished:
             raise UserError(
                 f"{self}: its training is not finished; continue it with: "
-                f"python -m paddle_wrn.train --resume --output {self}{instead and f', {instead}'}"
+                f"{command_line('train', '--resume', '--output', self)}{instead and f', {instead}'}"
             )
 
     def results_on(self, lists: str) -> Results | None:

@@ -20,7 +20,7 @@ from paddle_wrn.runs.results import Results
 from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.studies.comparison_tables import csv_text, report
 from paddle_wrn.studies.statistics import Entry, Run, refuse_other_photos
-from paddle_wrn.system.console import log
+from paddle_wrn.system.console import log, log_on_screen
 from paddle_wrn.system.device import select_device
 from paddle_wrn.system.files import write_text
 from paddle_wrn.training.processes import refuse_launcher
@@ -29,6 +29,7 @@ from paddle_wrn.training.setup import read_lists
 from paddle_wrn.training.state import new_state
 
 
+@log_on_screen()
 def compare(
     configs: Sequence[Path | str],
     *,
@@ -40,7 +41,7 @@ def compare(
     """Train every configuration with every seed, and write how they did into the output folder.
 
     Args:
-        configs: YAML files.
+        configs: YAML files, or names of shipped configurations.
         seeds: how many trainings of each; their seeds are 0, 1, ...
         data: folder that `split_data` wrote; without one, that of the configurations.
         output: folder for the runs, `<configuration>-seed<k>`, and for `comparison.md`, `comparison.csv` and
@@ -140,10 +141,8 @@ def _entry(name: str, file: Path, config: Config, lists: DataFolder, seeds: int)
 
 
 def _summary(config: Config, lists: DataFolder) -> Summary:
-    classes, grey = lists.classes.names, (0.5, 0.5, 0.5)
-    preprocessing = Preprocessing(
-        size=config.input.size, mean=grey, std=grey, classes=classes, display_names=classes
-    )
+    grey = (0.5, 0.5, 0.5)  # a network is the same whatever its photos look like
+    preprocessing = Preprocessing.from_settings(config.input, lists.classes, lambda: (grey, grey))
     with paddle.utils.unique_name.guard():
         state = new_state(config, preprocessing)
     state.begin()

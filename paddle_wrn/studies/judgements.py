@@ -108,10 +108,9 @@ def read_judgements(run: Path, folder: DataFolder) -> Judgements | None:
     if not file.is_file():
         return None
     positions = {name: label for label, name in enumerate(folder.classes.names)}
-    lists = [part for part in (folder.train, folder.val, folder.test) if part is not None]
     labels = {
         listed_as(path, folder.folder): int(label)
-        for part in lists
+        for part in folder.lists().values()
         for path, label in zip(part.paths, part.labels, strict=True)
     }
     rows = []

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddle_wrn.answering.classifier import find_checkpoint, load_classifier
-from paddle_wrn.answering.run_photos import load_run_photos
+from paddle_wrn.answering.run_photos import ask
 from paddle_wrn.config import Config
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import DataFolder, read_data_folder, read_list
@@ -20,6 +20,7 @@ from paddle_wrn.photos.splitting.record import duplicate_numbers
 from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.scoring.metrics import softmax
 from paddle_wrn.studies.judgements import Judgements, judge, listed_as, write_judgements
+from paddle_wrn.system.console import log, log_on_screen
 from paddle_wrn.system.files import write_text
 from paddle_wrn.training.processes import refuse_launcher
 from paddle_wrn.training.session import train
@@ -27,6 +28,7 @@ from paddle_wrn.training.session import train
 FOLDS = 4
 
 
+@log_on_screen()
 def check_labels(run: Path | str, *, data: Path | str | None = None) -> Judgements:
     """Judge every photo of the lists by a network that did not learn from it.
 
@@ -47,15 +49,15 @@ def check_labels(run: Path | str, *, data: Path | str | None = None) -> Judgemen
     if config is None:
         raise UserError(f"{run}: does not say how it was trained; a run folder with a config.yaml is needed")
     folder = read_data_folder(config.data if data is None else data)
-    lists = [part for part in (folder.train, folder.val, folder.test) if part is not None]
+    lists = folder.lists().values()
     paths = [path.absolute() for part in lists for path in part.paths]
     labels = np.concatenate([part.labels for part in lists])
     folds = _folds(folder, paths, labels)
     place = run / "label_check"
-    print(_cost(run, config, len(folder.train), len(labels)), flush=True)
+    log.info("%s", _cost(run, config, len(folder.train), len(labels)))
     probabilities = np.empty((len(labels), len(folder.classes.names)))
     for number, held_out in enumerate(folds, start=1):
-        print(f"{number} of {FOLDS}: without {len(held_out)} of {len(labels)} photos", flush=True)
+        log.info("%d of %d: without %d of %d photos", number, FOLDS, len(held_out), len(labels))
         home = place / f"fold-{number}"
         _write_lists(home / "lists", folder, paths, labels, held_out)
         train(config, data=home / "lists", output=home / "run", resume=True)
@@ -94,8 +96,11 @@ def _folds(folder: DataFolder, paths: Sequence[Path], labels: NDArray[np.int64])
 
 def _cost(run: Path, config: Config, trained_on: int, photos: int) -> str:
     """Say what it will take, going by the run's own time."""
-    results = RunFolder(run).results()
     time = ""
+    try:
+        results = RunFolder(run).results()
+    except UserError:  # damaged; that is no obstacle here
+        results = None
     if results is not None:
         minutes = results.seconds * FOLDS * photos * (FOLDS - 1) / FOLDS / trained_on / 60
         time = f", about {minutes:.0f} minutes on the machine the run was trained on"
@@ -121,5 +126,4 @@ def _judged(home: Path) -> NDArray[np.float64]:
     """Return what the network of a fold says of the photos it has not seen. Shape: -> (N, C)."""
     classifier = load_classifier(home / "run")
     photo_list = read_list(home / "lists" / "test.txt")
-    photos = load_run_photos(home / "run", classifier.preprocessing, photo_list)
-    return softmax(classifier.logits(photos.images))
+    return softmax(ask(classifier, home / "run", photo_list).logits)

@@ -1,13 +1,12 @@
 """The sentences of a training: what it begins with, how an epoch went, that nothing is left to do."""
 
-import shlex
 import signal
 
 from paddle_wrn.models.summary import Summary
 from paddle_wrn.runs.epochs import Epoch
 from paddle_wrn.runs.results import Results
 from paddle_wrn.runs.run_folder import RunFolder
-from paddle_wrn.system.console import log
+from paddle_wrn.system.console import command_line, log
 from paddle_wrn.training.setup import Setup
 from paddle_wrn.training.state import Progress, TrainingState
 
@@ -15,7 +14,6 @@ from paddle_wrn.training.state import Progress, TrainingState
 def introduce(setup: Setup, state: TrainingState, summary: Summary) -> None:
     """Log device, data, network and run folder."""
     config, progress = setup.config, state.progress
-    continued = bool(progress.epoch or progress.step)
     log.info("device    %s (%s)", setup.device.name, setup.device.reason)
     if setup.processes.count > 1:
         log.info("processes %d, each takes its share of every batch", setup.processes.count)
@@ -27,13 +25,13 @@ def introduce(setup: Setup, state: TrainingState, summary: Summary) -> None:
     if "val" not in setup.lists:
         log.info("          no val.txt: the last epoch is kept, since nothing can be chosen by")
     log.info("network   %s\n%s", config.model.name, summary)
-    if config.model.weights is not None and not continued:
+    if config.model.weights is not None and state.fresh:
         log.info("start     %s", state.origin)
     if config.model.trainable == "head":
         log.info("          only the last linear layer learns")
     log.info("run       %s", setup.run)
-    log.info("          watch it: python -m paddle_wrn.board %s", shlex.quote(str(setup.run)))
-    if continued:
+    log.info("          watch it: %s", command_line("board", setup.run))
+    if not state.fresh:
         log.info("resumed   after epoch %d, step %d", progress.epoch, progress.step)
 
 
@@ -55,7 +53,7 @@ def stopped(signal_number: int, run: RunFolder, progress: Progress) -> str:
     return (
         f"stopped by {name} after epoch {progress.epoch}, step {progress.step}; "
         f"everything is saved. Continue with:\n"
-        f"  python -m paddle_wrn.train --resume --output {shlex.quote(str(run))}"
+        f"  {command_line('train', '--resume', '--output', run)}"
     )
 
 

@@ -15,12 +15,13 @@ from tqdm import tqdm
 from paddle_wrn.answering.feature_store import FeatureStore
 from paddle_wrn.answering.features import Features, backbone_key, features_of_list
 from paddle_wrn.models.transfer import head_of
+from paddle_wrn.photos.lists import PhotoList
 from paddle_wrn.photos.splitting.record import duplicate_numbers
 from paddle_wrn.runs.epochs import Epoch
 from paddle_wrn.scoring.metrics import accuracy, cross_entropy
 from paddle_wrn.system.console import log
 from paddle_wrn.system.signals import Stopped, stop_signals
-from paddle_wrn.training.head import Head, choose_strength, fit_heads
+from paddle_wrn.training.head import Head, HeadFit, choose_strength
 from paddle_wrn.training.recording import Recorder
 from paddle_wrn.training.setup import Setup
 from paddle_wrn.training.state import TrainingState
@@ -42,23 +43,47 @@ def train_head(setup: Setup, state: TrainingState, recorder: Recorder) -> dict[s
         Stopped: Ctrl-C or SIGTERM came; features that were computed are kept.
     """
     began = time.perf_counter()
-    features = _features(setup, state, recorder)
-    if state.progress.epoch:  # it was fitted before
-        return features
-    train = setup.lists["train"]
-    groups = duplicate_numbers(setup.folder.folder, [path.absolute() for path in train.paths])
-    strength = choose_strength(features["train"], train.labels, groups)
-    (head,) = fit_heads(features["train"], train.labels, [strength])
-    log.info("head      fitted to %d photos; its strength of %g was chosen by cross-validation",
-             len(train), strength)  # fmt: skip
-    put_head(state.model, head)
-    _close_epoch(setup, state, recorder, features, head, time.perf_counter() - began)
+    features = _features(setup, state, recorder, setup.lists)
+    if not state.progress.epoch:  # else it was fitted before
+        head = _fit(setup, state, features["train"])
+        _close_epoch(setup, state, recorder, features, head, time.perf_counter() - began)
     return features
 
 
-def _features(setup: Setup, state: TrainingState, recorder: Recorder) -> dict[str, Features]:
+def fit_head_first(setup: Setup, state: TrainingState, recorder: Recorder) -> None:
+    """Give the network a head that suits its features, before all layers learn.
+
+    A fresh head would first of all spoil the features (A. Kumar et al., "Fine-Tuning can Distort Pretrained
+    Features and Underperform Out-of-Distribution", ICLR 2022).
+
+    Args:
+        setup: of the training.
+        state: its network gets the head.
+        recorder: hears of a signal.
+
+    Raises:
+        UserError, Stopped: as of `train_head`.
+    """
+    features = _features(setup, state, recorder, {"train": setup.lists["train"]})
+    _fit(setup, state, features["train"])
+
+
+def _fit(setup: Setup, state: TrainingState, features: Features) -> Head:
+    train = setup.lists["train"]
+    groups = duplicate_numbers(setup.folder.folder, [path.absolute() for path in train.paths])
+    strength = choose_strength(features, train.labels, groups)
+    head = HeadFit(features, train.labels, len(setup.folder.classes.names)).head(strength)
+    log.info("head      fitted to %d photos; its strength of %g was chosen by cross-validation",
+             len(train), strength)  # fmt: skip
+    put_head(state.model, head)
+    return head
+
+
+def _features(
+    setup: Setup, state: TrainingState, recorder: Recorder, lists: Mapping[str, PhotoList]
+) -> dict[str, Features]:
     store = FeatureStore(backbone_key(state.classifier))
-    photos = sum(map(len, setup.lists.values()))
+    photos = sum(map(len, lists.values()))
     with (
         tqdm(
             total=photos, unit="photo", desc="features", leave=False, disable=not sys.stderr.isatty()
@@ -72,9 +97,7 @@ def _features(setup: Setup, state: TrainingState, recorder: Recorder) -> dict[st
                 recorder.stopped(stop.signal, state.progress)
                 raise Stopped(stop.signal)
 
-        return {
-            name: features_of_list(state.classifier, part, store, done) for name, part in setup.lists.items()
-        }
+        return {name: features_of_list(state.classifier, part, store, done) for name, part in lists.items()}
 
 
 def put_head(model: nn.Layer, head: Head) -> None:

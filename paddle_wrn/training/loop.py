@@ -89,7 +89,7 @@ def train_epoch(state: TrainingState, batches: Iterator[Batch], steps: int, stop
     """
     began, seen_before = time.perf_counter(), state.progress.seen
     config, progress = state.config, state.progress
-    state.train_mode()
+    state.model.train()
     for batch in islice(batches, steps - progress.step):
         moment = progress.epoch + (progress.step + 0.5) / steps
         state.optimizer.set_lr(learning_rate(config.schedule, config.optimizer.lr, moment, config.epochs))

@@ -17,7 +17,7 @@ from paddle_wrn.models.summary import Summary
 from paddle_wrn.runs.epochs import points
 from paddle_wrn.runs.results import Results
 from paddle_wrn.runs.run_folder import RunFolder
-from paddle_wrn.system.console import log
+from paddle_wrn.system.console import command_line, log
 from paddle_wrn.system.files import write_atomically, write_text
 from paddle_wrn.system.versions import versions
 from paddle_wrn.training.recording import RunRecorder
@@ -91,4 +91,4 @@ def _announce(run: RunFolder, results: Results, best: Classifier) -> None:
     )  # fmt: skip
     files = ", ".join(file.name for file in written if file.is_file())
     log.info("results   %s: %s, checkpoints/best.safetensors, model.pdparams", run, files)
-    log.info("next      python -m paddle_wrn.predict %s PHOTO", run)
+    log.info("next      %s", command_line("predict", run, "PHOTO"))

@@ -22,7 +22,7 @@ from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.system.console import log, log_on_screen, log_to
 from paddle_wrn.system.files import write_text
 from paddle_wrn.training.announcements import introduce, not_again
-from paddle_wrn.training.head_training import head_in, train_head
+from paddle_wrn.training.head_training import fit_head_first, head_in, train_head
 from paddle_wrn.training.loop import train_epochs
 from paddle_wrn.training.processes import join_processes
 from paddle_wrn.training.recording import Recorder, RunRecorder
@@ -31,6 +31,7 @@ from paddle_wrn.training.setup import Setup, read_lists, set_up, settle
 from paddle_wrn.training.state import TrainingState, new_state
 
 
+@log_on_screen()
 def train(
     config: Config | Path | str | None = None,
     *,
@@ -46,10 +47,10 @@ def train(
     processes that Paddle's launcher has started, the first alone reads and writes the run folder.
 
     Args:
-        config: a `Config`, or a YAML file; without one, the recipe of `configs/birds.yaml`.
+        config: a `Config`, a YAML file, or the name of a shipped configuration; without one, `birds`.
         data: folder that `split_data` wrote; without one, that of the configuration, which is the drawn
             sample birds unless it says otherwise.
-        output: run folder; by default `runs/<data>-<config>`.
+        output: run folder; by default `runs/<data>-<config>`. A `Config` goes by the name of its network.
         resume: continue what the run folder holds.
         again: train anew; what the run folder holds is first moved aside to `<output>-before-1`, -2, ...
         settings: changes on top, by dotted name: `{"optimizer.lr": 0.05}`.
@@ -72,21 +73,20 @@ def train(
         results = None if again else run.results_on(fingerprint)
         return None if results is None else results.plain()
 
-    with log_on_screen():
-        name, plain = processes.first(settled)
-        run, resolved = RunFolder(Path(name)), Config.model_validate(plain)
-        folder = processes.first_then_others(lambda: read_lists(resolved))
-        fingerprint = processes.first(folder.digest)
-        found = processes.first(finished)
-        if found is not None:
-            results = Results.model_validate(found)
-            if processes.is_first:
-                log.info("%s", not_again(run, results))
-            return results
-        with processes.together():
-            setup = set_up(resolved, run, folder, fingerprint, processes)
-        with paddle.utils.unique_name.guard():  # parameter names must not depend on what was built before
-            return _train_run(setup, again)
+    name, plain = processes.first(settled)
+    run, resolved = RunFolder(Path(name)), Config.model_validate(plain)
+    folder = processes.first_then_others(lambda: read_lists(resolved))
+    fingerprint = processes.first(folder.digest)
+    found = processes.first(finished)
+    if found is not None:
+        results = Results.model_validate(found)
+        if processes.is_first:
+            log.info("%s", not_again(run, results))
+        return results
+    with processes.together():
+        setup = set_up(resolved, run, folder, fingerprint, processes)
+    with paddle.utils.unique_name.guard():  # parameter names must not depend on what was built before
+        return _train_run(setup, again)
 
 
 def _train_run(setup: Setup, again: bool) -> Results:
@@ -119,6 +119,8 @@ def _train_run(setup: Setup, again: bool) -> Results:
 
 def _trained(setup: Setup, state: TrainingState, recorder: RunRecorder) -> Kept:
     """Train all epochs; return the kept network and its answers."""
+    if setup.config.model.trainable == "head_first" and state.fresh:
+        fit_head_first(setup, state, recorder)
     train_epochs(state, setup.photos["train"], setup.photos.get("val"), recorder)
     kept = load_classifier(setup.run.path)
     logits = {

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from paddle_wrn.config import Config, load_config
+from paddle_wrn.config import Config, Rgb, load_config
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import DataFolder, PhotoList, read_data_folder
 from paddle_wrn.photos.loading import Photos, load_photos, measure_mean_std
@@ -55,7 +55,11 @@ class Setup:
 
     def preprocessing(self) -> Preprocessing:
         """Return the contract of the run: mean and standard deviation are measured unless they are given."""
-        return preprocessing_for(self.config, self.folder, self.photos.get("train"))
+        return Preprocessing.from_settings(self.config.input, self.folder.classes, self._measured)
+
+    def _measured(self) -> tuple[Rgb, Rgb]:
+        train = self.photos.get("train") or _decoded(self.config, self.lists["train"])
+        return measure_mean_std(train.images)
 
 
 def settle(
@@ -78,10 +82,10 @@ def settle(
             to_do = "resume" if resume else "train again"
             raise UserError(f"{output}: holds no run to {to_do}; give the --data or --config it began with")
     resolved = load_config(config, changes)
-    stem = Path(config).stem if isinstance(config, (str, Path)) else "birds"
-    run = RunFolder(
-        Path(output) if output is not None else Path("runs") / f"{Path(resolved.data).name}-{stem}"
-    )
+    if output is None:
+        name = resolved.model.name if isinstance(config, Config) else Path(config or "birds").stem
+        output = Path("runs") / f"{Path(resolved.data).name}-{name}"
+    run = RunFolder(Path(output))
     run.check_free(resolved, resume=resume, again=again)
     return run, resolved
 
@@ -111,39 +115,20 @@ def set_up(
     """
     if folder.digest() != fingerprint:
         raise UserError(f"{folder.folder}: holds other lists than it does for the first process")
+    if config.model.trainable != "all" and processes.count > 1:
+        raise UserError(
+            f"model.trainable: found {config.model.trainable}, with {processes.count} processes; "
+            "a head is fitted by one, so start the command without the launcher"
+        )
     refuse_small_batches(config, len(folder.train), processes)
     device = select_device(config.device)
     refuse_other_device(config.device, device, processes)
-    lists, seen = folder.lists(), config.input
-    photos = {}
-    if config.model.trainable != "head":
-        photos = {
-            name: load_photos(part, seen.size, seen.memory_mb, draft=seen.draft)
-            for name, part in lists.items()
-        }
+    lists = folder.lists()
+    head_only = config.model.trainable == "head"
+    photos = {} if head_only else {name: _decoded(config, part) for name, part in lists.items()}
     return Setup(config, run, folder, lists, photos, device, processes)
 
 
-def preprocessing_for(config: Config, folder: DataFolder, train: Photos | None) -> Preprocessing:
-    """Return the contract of a run: mean and standard deviation are measured unless they are given.
-
-    Raises:
-        UserError: they are not given, and there are no photos to measure them.
-    """
-    mean, std = config.input.mean, config.input.std
-    if mean is None or std is None:
-        if train is None:
-            raise UserError(
-                "input.mean: found null; a frozen backbone needs the mean and std that its weights were "
-                "trained with, such as those of configs/pretrained.yaml"
-            )
-        mean, std = measure_mean_std(train.images)
-    return Preprocessing(
-        size=config.input.size,
-        mean=mean,
-        std=std,
-        mirror=config.input.mirror,
-        draft=config.input.draft,
-        classes=folder.classes.names,
-        display_names=folder.classes.display_names,
-    )
+def _decoded(config: Config, photo_list: PhotoList) -> Photos:
+    seen = config.input
+    return load_photos(photo_list, seen.size, seen.memory_mb, draft=seen.draft)

@@ -68,16 +68,14 @@ class TrainingState:
     origin: str = "random weights"  # or what was loaded in their place, for people
 
     @property
+    def fresh(self) -> bool:
+        """Whether no step has been taken yet."""
+        return not (self.progress.epoch or self.progress.step)
+
+    @property
     def classifier(self) -> Classifier:
         """The network with its contract, as it is evaluated and kept."""
         return Classifier(self.model, self.preprocessing, self.forward)
-
-    def train_mode(self) -> None:
-        """Let dropout drop and BatchNorm learn, except in front of a head that is all that learns."""
-        if self.config.model.trainable == "head":
-            self.model.eval()
-        else:
-            self.model.train()
 
     def save(self, run: RunFolder, lists: str) -> None:
         """Write `last`; what was `last` becomes `previous`, so one of the two is whole at any moment.

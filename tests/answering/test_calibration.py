@@ -1,6 +1,5 @@
 """Honest probabilities: the temperature and the threshold that are fitted, and how they are judged."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,13 @@ from paddle_wrn.answering.calibration import (
     NEVER,
     Calibration,
     describe_calibration,
-    expected_calibration_error,
     fit,
-    reliability,
     score_calibrated,
 )
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.scoring import metrics
+from paddle_wrn.scoring.reliability import expected_calibration_error, reliability
+from paddle_wrn.scoring.scores import CalibrationScores, Scores
 
 Case = tuple[NDArray[np.float32], NDArray[np.int64]]
 
@@ -161,27 +160,32 @@ def test_the_answer_at_the_threshold_is_sure() -> None:
 def test_with_many_photos_the_wish_is_kept_on_others(wished_error: float) -> None:
     calibration = fit(*honest_case(5_000, 2, seed=1), wished_error)
     logits, labels = honest_case(50_000, 2, seed=2)
-    found = score(logits, labels, calibration)["calibration"]
-    assert found["sure_error"] == pytest.approx(wished_error, rel=0.25)
-    assert found["ece"] < 0.01 < found["ece_uncalibrated"]
+    trust = trust_in(score(logits, labels, calibration))
+    assert trust.sure_error == pytest.approx(wished_error, rel=0.25)
+    assert trust.ece < 0.01 < trust.ece_uncalibrated
 
 
 # How it is judged
 
 
-def score(logits: NDArray[Any], labels: NDArray[Any], calibration: Calibration) -> dict[str, Any]:
+def score(logits: NDArray[Any], labels: NDArray[Any], calibration: Calibration) -> Scores:
     names = tuple(f"class {label}" for label in range(logits.shape[1]))
     contract = Preprocessing(size=8, mean=(0, 0, 0), std=(1, 1, 1), classes=names, display_names=names)
     return score_calibrated(logits, labels, contract, calibration)
 
 
+def trust_in(scores: Scores) -> CalibrationScores:
+    assert scores.calibration is not None
+    return scores.calibration
+
+
 def test_reliability_by_hand() -> None:
     probabilities = np.array([[0.55, 0.45], [0.43, 0.57], [0.95, 0.05], [1, 0]])
     parts = reliability(probabilities, np.array([0, 0, 0, 0]))
-    assert [(part["low"], part["high"], part["count"]) for part in parts] == [(0.5, 0.6, 2), (0.9, 1.0, 2)]
-    assert [part["confidence"] for part in parts] == pytest.approx([0.56, 0.975])
-    assert [part["accuracy"] for part in parts] == [0.5, 1]
-    assert parts[0]["interval_95"] == list(metrics.wilson_interval(1, 2))
+    assert [(part.low, part.high, part.count) for part in parts] == [(0.5, 0.6, 2), (0.9, 1.0, 2)]
+    assert [part.confidence for part in parts] == pytest.approx([0.56, 0.975])
+    assert [part.accuracy for part in parts] == [0.5, 1]
+    assert parts[0].interval_95 == metrics.wilson_interval(1, 2)
     error = expected_calibration_error(probabilities, np.array([0, 0, 0, 0]))
     assert error == pytest.approx((2 * 0.06 + 2 * 0.025) / 4)
 
@@ -198,34 +202,34 @@ def test_scores_by_hand() -> None:
     calibration = Calibration(temperature=2, threshold=0.65, wished_error=0.4, photos=30)
     logits = 2 * np.log(probabilities)
     found = score(logits, labels, calibration)
-    assert (found["correct"], found["images"]) == (2, 4)
-    assert found["loss"] == pytest.approx(metrics.cross_entropy(np.log(probabilities), labels))
-    judged = found["calibration"]
-    assert judged | calibration.model_dump() == judged
-    assert judged["loss_uncalibrated"] == metrics.cross_entropy(logits, labels)
-    assert judged["ece"] == pytest.approx((0.05 + 0.85 + 0.25 + 0.35) / 4)
-    assert judged["ece_uncalibrated"] == expected_calibration_error(metrics.softmax(logits), labels)
-    assert (judged["sure"], judged["coverage"], judged["sure_wrong"]) == (3, 0.75, 1)
-    assert judged["sure_error"] == 1 / 3
-    assert judged["sure_error_interval_95"] == list(metrics.wilson_interval(1, 3))
-    assert json.loads(json.dumps(found)) == found
+    assert (found.correct, found.images) == (2, 4)
+    assert found.loss == pytest.approx(metrics.cross_entropy(np.log(probabilities), labels))
+    judged = trust_in(found)
+    assert judged.plain() | calibration.model_dump() == judged.plain()
+    assert judged.loss_uncalibrated == metrics.cross_entropy(logits, labels)
+    assert judged.ece == pytest.approx((0.05 + 0.85 + 0.25 + 0.35) / 4)
+    assert judged.ece_uncalibrated == expected_calibration_error(metrics.softmax(logits), labels)
+    assert (judged.sure, judged.coverage, judged.sure_wrong) == (3, 0.75, 1)
+    assert judged.sure_error == 1 / 3
+    assert judged.sure_error_interval_95 == metrics.wilson_interval(1, 3)
+    assert Scores.model_validate_json(found.text()) == found
     first, second = describe_calibration(found)
-    assert first == f"calibration error 0.375 ({judged['ece_uncalibrated']:.3f} without the temperature)"
+    assert first == f"calibration error 0.375 ({judged.ece_uncalibrated:.3f} without the temperature)"
     assert second.startswith("sure answers 3 of 4, 1 of them wrong: 0.333 (wished: at most 0.4; ")
 
 
 def test_scores_where_no_answer_is_sure() -> None:
     found = score(*honest_case(20, 1), Calibration(threshold=NEVER, photos=20))
-    judged = found["calibration"]
-    assert (judged["sure"], judged["coverage"], judged["sure_wrong"]) == (0, 0, 0)
-    assert judged["sure_error"] is judged["sure_error_interval_95"] is None
+    judged = trust_in(found)
+    assert (judged.sure, judged.coverage, judged.sure_wrong) == (0, 0, 0)
+    assert judged.sure_error is judged.sure_error_interval_95 is None
     assert describe_calibration(found)[1] == "sure answers 0 of 20"
 
 
 def test_scores_of_an_uncalibrated_network_say_how_to_calibrate_it() -> None:
     logits, labels = honest_case(20, 1)
     found = score(logits, labels, Calibration())
-    assert found["loss"] == found["calibration"]["loss_uncalibrated"] == metrics.cross_entropy(logits, labels)
+    assert found.loss == trust_in(found).loss_uncalibrated == metrics.cross_entropy(logits, labels)
     (line,) = describe_calibration(found)
     assert line.endswith("(not calibrated; python -m paddle_wrn.calibrate does that)")
 

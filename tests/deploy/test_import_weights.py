@@ -19,11 +19,11 @@ from benchmarks.yardsticks.tutorial_loop import WideResNet as FlatTutorial
 from paddle_wrn import evaluate, predict
 from paddle_wrn.answering.classifier import load_classifier
 from paddle_wrn.config import load_config
-from paddle_wrn.deploy.importing import TUTORIAL, import_weights
+from paddle_wrn.deploy.importing import import_weights
 from paddle_wrn.errors import UserError
 from paddle_wrn.import_weights import main
 from paddle_wrn.models import create_model
-from paddle_wrn.runs.run_folder import stored_config
+from paddle_wrn.runs.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -132,7 +132,7 @@ def test_the_run_is_one_for_every_command(
     contract = load_classifier(run).preprocessing
     assert (contract.size, contract.mean, contract.std) == (32, (0.5,) * 3, (0.5,) * 3)
     assert contract.display_names == ("蓝圆", "Green", "Red Triangle")
-    config = stored_config(run)
+    config = RunFolder(run).config()
     assert config is not None
     assert config.data == str(data_folder)
     photo = next((photo_folder / "Green").iterdir())
@@ -140,9 +140,14 @@ def test_the_run_is_one_for_every_command(
     assert "of 6 right" in run_main(evaluate.main, run, "--split", "val").out
 
 
-def test_what_it_takes_for_granted_is_the_tutorials() -> None:
-    shipped = load_config(ROOT / "configs" / "tutorial.yaml")
-    assert load_config(None, TUTORIAL) == shipped
+def test_what_it_takes_for_granted_is_the_tutorials(
+    weights: Path, classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tutorial").write_text("epochs: 1\n")  # of the user, and not meant
+    config = import_weights(weights, classes, tmp_path / "run")
+    shipped = load_config(ROOT / "configs" / "tutorial.yaml", {"model.name": "wrn_10_1"})
+    assert config == shipped.model_copy(update={"data": str(classes.parent)})
 
 
 def test_what_a_file_cannot_tell_is_told(

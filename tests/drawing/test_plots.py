@@ -14,16 +14,15 @@ from PIL import Image
 
 from paddle_wrn.drawing import plots, sheets
 from paddle_wrn.errors import UserError
+from paddle_wrn.scoring.metrics import PrecisionRecall
+from paddle_wrn.scoring.reliability import Bin
 
 pytestmark = pytest.mark.usefixtures("font_settings")
 
 ROOT = Path(__file__).parents[2]
 
-HISTORY = [
-    {"epoch": n, "train_loss": 2 / n, "val_loss": 3 / n, "train_acc": n / 10, "val_acc": n / 20}
-    for n in (1, 2, 3, 4)
-]
-WITHOUT_VAL = [epoch | {"val_loss": None, "val_acc": None} for epoch in HISTORY]
+LOSS = {"train": [(1, 2), (2, 1), (3, 2 / 3), (4, 0.5)], "val": [(1, 3), (2, 1.5), (3, 1), (4, 0.75)]}
+ACCURACY = {"train": [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)], "val": [(1, 0.05), (3, 0.15), (4, 0.2)]}
 
 
 def lines(axes: Any) -> dict[str, list[tuple[float, float]]]:
@@ -35,16 +34,10 @@ def lines(axes: Any) -> dict[str, list[tuple[float, float]]]:
 
 
 def test_curves_show_loss_and_accuracy_by_epoch() -> None:
-    loss, accuracy = plots.curves(HISTORY).axes
+    loss, accuracy = plots.curves(LOSS, ACCURACY).axes
 
-    assert lines(loss) == {
-        "training (augmented)": [(1, 2), (2, 1), (3, 2 / 3), (4, 0.5)],
-        "validation": [(1, 3), (2, 1.5), (3, 1), (4, 0.75)],
-    }
-    assert lines(accuracy) == {
-        "training (augmented)": [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)],
-        "validation": [(1, 0.05), (2, 0.1), (3, 0.15), (4, 0.2)],
-    }
+    assert lines(loss) == {"training (augmented)": LOSS["train"], "validation": LOSS["val"]}
+    assert lines(accuracy) == {"training (augmented)": ACCURACY["train"], "validation": ACCURACY["val"]}
     assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "cross-entropy, nats")
     assert (accuracy.get_xlabel(), accuracy.get_ylabel()) == ("epoch", "accuracy")
     assert accuracy.get_ylim() == (0, 1.02)
@@ -56,19 +49,22 @@ def test_curves_show_loss_and_accuracy_by_epoch() -> None:
 
 
 def test_curves_mark_the_epoch_that_was_kept() -> None:
-    for axes in plots.curves(HISTORY, 3).axes:
+    for axes in plots.curves(LOSS, ACCURACY, 3).axes:
         assert [list(line.get_xdata()) for line in axes.lines][-1] == [3, 3]
         assert [text.get_text().strip() for text in axes.texts] == ["kept"]
-    assert not any(axes.texts for axes in plots.curves(HISTORY).axes)
+    assert not any(axes.texts for axes in plots.curves(LOSS, ACCURACY).axes)
 
 
-def test_curves_without_validation_show_training_alone() -> None:
-    for axes in plots.curves(WITHOUT_VAL).axes:
+@pytest.mark.parametrize("val", [{}, {"val": []}], ids=["left out", "empty"])
+def test_curves_without_validation_show_training_alone(val: dict[str, plots.Points]) -> None:
+    loss, accuracy = {"train": LOSS["train"]} | val, {"train": ACCURACY["train"]} | val
+    for axes in plots.curves(loss, accuracy).axes:
         assert list(lines(axes)) == ["training (augmented)"]
 
 
 def test_a_single_epoch_is_a_point_and_not_nothing(tmp_path: Path) -> None:
-    figure = plots.curves(HISTORY[:1], 1)
+    first = {split: points[:1] for split, points in LOSS.items()}
+    figure = plots.curves(first, first, 1)
 
     assert [line.get_marker() for line in figure.axes[0].lines if line.get_label() == "validation"] == ["o"]
     plots.save(figure, tmp_path / "curves.png")
@@ -214,7 +210,7 @@ def test_dollar_signs_in_names_are_no_mathematics(tmp_path: Path) -> None:
 
 def test_a_picture_is_written_the_same_each_time(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        plots.save(plots.curves(HISTORY, 2), tmp_path / name)
+        plots.save(plots.curves(LOSS, ACCURACY, 2), tmp_path / name)
 
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as picture:
@@ -223,7 +219,7 @@ def test_a_picture_is_written_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_a_failed_save_leaves_the_old_picture_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figure = plots.curves(HISTORY)
+    figure = plots.curves(LOSS, ACCURACY)
     plots.save(figure, tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
 
@@ -267,10 +263,9 @@ def test_a_folder_that_may_not_be_written_to_is_refused(
         plots.make_place(tmp_path / "a.png")
 
 
-def part(low: float, count: int, confidence: float, accuracy: float) -> dict[str, Any]:
-    interval = [max(accuracy - 0.1, 0), min(accuracy + 0.1, 1)]
-    return {"low": low, "high": low + 0.1, "count": count, "confidence": confidence, "accuracy": accuracy,
-            "interval_95": interval}  # fmt: skip
+def part(low: float, count: int, confidence: float, accuracy: float) -> Bin:
+    interval = max(accuracy - 0.1, 0), min(accuracy + 0.1, 1)
+    return Bin(low, low + 0.1, count, confidence, accuracy, interval)
 
 
 def test_a_reliability_diagram_shows_probabilities_against_shares_and_how_many_there_are() -> None:
@@ -300,8 +295,8 @@ def test_a_reliability_diagram_without_calibration_or_threshold(threshold: float
         assert picture.size == (720, 806)
 
 
-def curve(average: float) -> dict[str, Any]:
-    return {"recall": [0, 0.5, 1], "precision": [1, 0.8, average], "average_precision": average}
+def curve(average: float) -> PrecisionRecall:
+    return PrecisionRecall(np.array([0, 0.5, 1]), np.array([1, 0.8, average]), average)
 
 
 @pytest.mark.usefixtures("any_font")

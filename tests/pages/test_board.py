@@ -11,7 +11,8 @@ from browser import Visit, chromium, serving
 from conftest import RunMain
 
 from paddle_wrn.board import main
-from paddle_wrn.runs.history import History
+from paddle_wrn.runs.epochs import Epoch
+from paddle_wrn.training.visual_records import VisualRecords
 
 
 @pytest.fixture(scope="module")
@@ -20,18 +21,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("board") / "runs"
     for name in ("first", "second"):
         (folder / name).mkdir(parents=True)
-        history = History(folder / name, 0)
+        records = VisualRecords(folder / name / "visualdl")
         for epoch in (1, 2, 3):
-            figures = {
-                "lr": 0.1,
-                "train_loss": 1 / epoch,
-                "train_acc": 0.5,
-                "val_loss": 0.25,
-                "val_acc": 0.75,
-            }
-            history.add({"epoch": epoch, **figures, "images_per_second": 100.0, "seconds": 2.0})
-        history.add_image("augmented training photos", np.full((8, 8, 3), 200, np.uint8), 0)
-        history.close()
+            figures = Epoch(
+                epoch=epoch,
+                lr=0.1,
+                train_loss=1 / epoch,
+                train_acc=0.5,
+                val_loss=0.25,
+                val_acc=0.75,
+                images_per_second=100.0,
+                seconds=2.0,
+            )
+            records.add_epoch(figures)
+        records.add_image("augmented training photos", np.full((8, 8, 3), 200, np.uint8), 0)
+        records.close()
     return folder
 
 

@@ -1,90 +1,40 @@
-"""The report: what stands in it, in which words, and what is refused."""
+"""The report: what stands in it, and what it says where something is not there."""
 
-import configparser
 import json
 import re
 import shutil
-from collections.abc import Mapping
-from html.parser import HTMLParser
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CLASSES, RunMain
+from conftest import CLASSES
+from report_page import FITTED, Page, copy_run
 
 from paddle_wrn.answering.calibration import Calibration
 from paddle_wrn.answering.classifier import store_calibration
 from paddle_wrn.errors import UserError
-from paddle_wrn.pages import report as package
-from paddle_wrn.pages.languages import LANGUAGES
 from paddle_wrn.pages.report import findings as gathering
 from paddle_wrn.pages.report import report
 from paddle_wrn.pages.report.cards import LABEL_CARDS
-from paddle_wrn.pages.report.charts import chart
 from paddle_wrn.pages.report.findings import gather, nearest
-from paddle_wrn.pages.report.page import REASONS
-from paddle_wrn.pages.report.texts import read_texts
 from paddle_wrn.photos.lists import read_data_folder
 from paddle_wrn.photos.splitting import photo_folder as photo_folder_module
-from paddle_wrn.report import main
 from paddle_wrn.runs.checkpoint import load_checkpoint, save_checkpoint
 from paddle_wrn.studies.judgements import judge, listed_as, write_judgements
 
 BEST = "checkpoints/best.safetensors"
-HOME = Path(package.__file__).parent
-FITTED = Calibration(temperature=0.5, threshold=0.45, photos=6)
 
 
 @pytest.fixture
 def run(trained: Path, tmp_path: Path) -> Path:
-    """Return a copy of a finished run, elsewhere, with a calibration of known numbers."""
-    run = shutil.copytree(trained, tmp_path / "run")
-    store_calibration(run, FITTED)
-    return run
+    return copy_run(trained, tmp_path)
 
 
 @pytest.fixture
 def lists(data_folder: Path, tmp_path: Path) -> Path:
     """Return a copy of the lists that finds the same photos."""
     return shutil.copytree(data_folder, data_folder.parent / f"lists {tmp_path.name}")
-
-
-class Page(HTMLParser):
-    """A page that was taken apart; tags that are not closed, or in another order, fail."""
-
-    EMPTY = frozenset({"meta", "img", "br"})
-
-    def __init__(self, file: Path) -> None:
-        super().__init__()
-        self.html = file.read_text("utf-8")
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(self.html)
-        assert self.open == []
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.EMPTY:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.words.append(data)
-
-    def of(self, tag: str, kind: str | None = None) -> list[dict[str, str | None]]:
-        return [
-            given for name, given in self.tags if name == tag and (kind is None or given.get("class") == kind)
-        ]
 
 
 def change_metrics(run: Path, **changes: Any) -> None:
@@ -97,7 +47,7 @@ def record_split(lists: Path, **entries: Any) -> None:
     (lists / "split.json").write_text(json.dumps(nothing | entries), "utf-8")
 
 
-# --- what stands in it
+# What stands in it
 
 
 def test_the_page_holds_what_was_found(run: Path, data_folder: Path) -> None:
@@ -224,12 +174,14 @@ def test_labels_are_those_of_check_labels_where_it_has_been_run(run: Path, data_
     )
 
 
-# --- what there is not
+# What there is not
 
 
 def test_a_network_that_was_brought_in_has_no_settings_nor_curves(run: Path, data_folder: Path) -> None:
-    for name in ("metrics.json", "history.jsonl", "checkpoints/last.safetensors"):
+    for name in ("metrics.json", "history.jsonl"):
         (run / name).unlink()
+    for name in ("last", "previous"):
+        (run / "checkpoints" / f"{name}.safetensors").unlink()
     assert "The run holds no settings" in Page(report(run)).text  # those of `import_weights` trained nothing
     (run / "config.yaml").unlink()
     with pytest.raises(UserError, match=r"does not say which photos it was trained on; give --data"):
@@ -242,10 +194,11 @@ def test_a_network_that_was_brought_in_has_no_settings_nor_curves(run: Path, dat
 
 
 def test_without_calibration_one_is_told_how_to_get_it(run: Path) -> None:
+    run = run.rename(run.with_name("my run"))
     store_calibration(run, Calibration())
     page = Page(report(run))
     assert "The probabilities are not calibrated." in page.text
-    assert f"python -m paddle_wrn.calibrate {run}" in page.text
+    assert f"python -m paddle_wrn.calibrate '{run}'" in page.text
     assert "not sure" not in page.text
 
 
@@ -305,7 +258,7 @@ def test_rows_of_an_array_are_photos_too(run: Path, lists: Path) -> None:
     assert len(Page(report(run, data=lists)).of("figure", "card")) >= 6
 
 
-# --- what must be known beforehand
+# What must be known beforehand
 
 
 def test_other_versions_lists_and_figures_are_said(run: Path) -> None:
@@ -324,187 +277,3 @@ def test_other_versions_lists_and_figures_are_said(run: Path) -> None:
     assert "The lists of photos are not those of the training" in page.text
     assert "did not learn from the test photos" not in page.text
     assert "when it was trained" not in page.text
-
-
-# --- words
-
-
-def test_both_tables_name_the_same_sentences_with_the_same_gaps() -> None:
-    def gaps(texts: Mapping[str, str]) -> dict[str, list[str]]:
-        return {name: sorted({gap for _, gap, _, _ in Formatter().parse(text) if gap})
-                for name, text in texts.items()}  # fmt: skip
-
-    assert gaps(read_texts("en")) == gaps(read_texts("zh"))
-    assert all(isinstance(text, str) for language in LANGUAGES for text in read_texts(language).values())
-
-
-def test_every_sentence_is_used() -> None:
-    files = [*HOME.glob("templates/*.html"), *HOME.glob("*.py")]
-    source = "".join(file.read_text("utf-8") for file in files)
-    computed = {f"{part}_{name}" for part in ("verdict", "unseen", "of") for name in ("test", "val")}
-    unused = [name for name in read_texts("en") if f'"{name}"' not in source and name not in computed]
-    assert unused == []
-
-
-def test_every_reason_to_leave_a_file_out_has_its_sentence() -> None:
-    source = Path(photo_folder_module.__file__).read_text("utf-8")
-    constants = re.findall(r'^[A-Z_0-9]+ = "([^"]* [^"]*)"$', source, flags=re.MULTILINE)
-    assert len(constants) >= 10
-    assert set(constants) <= REASONS.keys()
-
-
-def test_the_chinese_page_has_no_english_words(run: Path) -> None:
-    file = report(run, language="zh")
-    page = Page(file)
-    assert file == run / "report.zh.html"
-    assert page.of("html")[0]["lang"] == "zh-CN"
-    assert "蓝圆 Blue Disc 8 2 2 12" in page.text
-    assert re.search(r"6 张测试照片答对 \d 张：真实的正确率很可能在 \d+% 到 \d+% 之间。", page.text)
-    attributes = [value or "" for _, given in page.tags for name, value in given.items()
-                  if name in ("alt", "aria-label")]  # fmt: skip
-    names = r"<pre.*?</pre>|<code>.*?</code>|<caption>.*?</caption>|<p class=\"path\">.*?</p>"
-    body = re.sub(names, "", page.html.partition("</style>")[2], flags=re.DOTALL)
-    text = " ".join([re.sub(r"<[^>]*>", " ", body), *attributes])
-    for sentence in read_texts("en").values():
-        if len(sentence) > 5 and sentence.isascii() and "{" not in sentence:
-            assert sentence not in text
-
-
-def test_an_unknown_language_is_refused(run: Path, run_main: RunMain) -> None:
-    outcome = run_main(main, run, "--language", "fr")
-    assert outcome.code == 2
-    assert "language: found 'fr'; choose en or zh" in outcome.err
-
-
-# --- bad input
-
-
-def test_an_unfinished_training_is_refused(run: Path, run_main: RunMain) -> None:
-    (run / "metrics.json").unlink()
-    outcome = run_main(main, run)
-    assert outcome.code == 2
-    assert f"{run}: the training is not finished (2 epochs are done); continue it with" in outcome.err
-    assert not (run / "report.html").exists()
-
-
-@pytest.mark.parametrize("content", ["", "{", "3", "[1]"])
-def test_damaged_figures_are_refused(content: str, run: Path, run_main: RunMain) -> None:
-    (run / "metrics.json").write_text(content)
-    assert "metrics.json: damaged, not what training wrote" in run_main(main, run).err
-
-
-def test_a_folder_without_a_run_is_refused(tmp_path: Path, run: Path, run_main: RunMain) -> None:
-    assert f"{tmp_path / 'gone'}: no such run folder" in run_main(main, tmp_path / "gone").err
-    assert "holds no trained network" in run_main(main, tmp_path).err
-    assert "is a file; the report needs the run folder" in run_main(main, run / BEST).err
-    assert not (tmp_path / "gone").exists()
-
-
-def test_photos_that_have_moved_are_missed_by_their_old_place(
-    run: Path, lists: Path, tmp_path: Path, run_main: RunMain
-) -> None:
-    config = (run / "config.yaml").read_text("utf-8")
-    (run / "config.yaml").write_text(re.sub(r"(?m)^data: .*$", f"data: {tmp_path}/old", config), "utf-8")
-    outcome = run_main(main, run)
-    assert outcome.code == 2
-    assert f"its photos were listed in {tmp_path}/old, and there is no train.txt" in outcome.err
-    moved = lists.rename(tmp_path / "lists")  # away from the photos
-    outcome = run_main(main, run, "--data", moved)
-    assert outcome.code == 2
-    assert f"{moved}/train.txt, line 1: " in outcome.err
-    assert "Blue Disc 00.jpg is not there; if the photos have moved, put them back" in outcome.err
-
-
-def test_other_classes_are_refused(run: Path, lists: Path, run_main: RunMain) -> None:
-    (lists / "classes.txt").write_text("Green\nBlue Disc\n红 三角\n", "utf-8")
-    outcome = run_main(main, run, "--data", lists)
-    assert outcome.code == 2
-    assert "but the network was trained on Blue Disc, Green, 红 三角" in outcome.err
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("report.pdf", "report.pdf: the report is an HTML file; give a name that ends in .html"),
-        ("folder.html", "folder.html: this is a folder"),
-        ("file/a.html", "file: this is a file where a folder is needed"),
-        ("file/b/a.html", "file: this is a file where a folder is needed"),
-    ],
-)
-def test_a_bad_output_is_refused_before_the_work(
-    name: str, sentence: str, run: Path, tmp_path: Path, run_main: RunMain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "folder.html").mkdir()
-    (tmp_path / "file").touch()
-    monkeypatch.setattr(package, "gather", lambda *_: pytest.fail("work was done"))
-    outcome = run_main(main, run, "--output", tmp_path / name)
-    assert outcome.code == 2
-    assert sentence in outcome.err
-
-
-def test_a_folder_that_may_not_be_written_to_is_refused(
-    run: Path, run_main: RunMain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(package.os, "access", lambda *_: False)  # root may write everywhere
-    assert "no permission to write into this folder; choose another --output" in run_main(main, run).err
-
-
-def test_a_failure_leaves_the_old_page_alone(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = tmp_path / "new" / "page.html"
-    report(run, output=old)
-    before = old.read_bytes()
-
-    def half(place: Path, content: bytes) -> None:
-        with place.open("wb") as file:
-            file.write(content[:100])
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Path, "write_bytes", half)
-    with pytest.raises(OSError, match="disk full"):
-        report(run, output=old)
-    assert [path.name for path in old.parent.iterdir()] == ["page.html"]
-    assert old.read_bytes() == before
-
-
-def test_the_command_says_where_the_page_is(run: Path, run_main: RunMain) -> None:
-    outcome = run_main(main, run, "--output", run / "page.htm")
-    assert outcome.code == 0
-    assert outcome.out.startswith(f"written: {run}/page.htm (0.")
-
-
-# --- parts
-
-
-def test_a_chart_puts_points_where_they_belong() -> None:
-    made = chart({"val": [(0, 0), (5, 0.5), (10, 1)]}, (0, 10), (0, 1), mark=5, y_percent=True)
-    left, top, right, bottom = made.box
-    middle, height = (left + right) / 2, (top + bottom) / 2
-    assert made.lines["val"] == f"{float(left)},{float(bottom)} {middle},{height} {float(right)},{float(top)}"
-    assert made.mark == middle
-    assert [tick.text for tick in made.x_ticks] == ["0", "2", "4", "6", "8", "10"]
-    assert [tick.text for tick in made.y_ticks] == ["0%", "20%", "40%", "60%", "80%", "100%"]
-
-
-def test_a_chart_of_one_epoch_and_one_of_very_many() -> None:
-    assert chart({"val": [(1, 0.3)]}, (0, 1), (0, 1)).lines["val"].count(",") == 1
-    long = chart({"val": [(i, 0.3) for i in range(5000)]}, (0, 4999), (0, 1)).lines["val"]
-    assert long.count(",") == 300
-
-
-def test_dots_are_larger_for_more_photos() -> None:
-    dots = chart({}, (0, 1), (0, 1), counted={"val": [(0.1, 0.2, 1), (0.9, 0.8, 50)]}).dots["val"]
-    assert dots[0].radius < dots[1].radius
-    assert dots[1].values == (0.9, 0.8, 50)
-
-
-def test_templates_and_texts_are_part_of_the_package() -> None:
-    setup = configparser.ConfigParser()
-    setup.read(Path(__file__).parents[2] / "setup.cfg", encoding="utf-8")
-    patterns = setup["options.package_data"]["paddle_wrn.pages.report"].split()
-    packed = {file for pattern in patterns for file in HOME.glob(pattern)}
-    other = {file for file in HOME.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")}
-    assert len(other) >= 5
-    assert other == packed
-    assert any(line.startswith("jinja2") for line in setup["options"]["install_requires"].splitlines())

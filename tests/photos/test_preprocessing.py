@@ -1,5 +1,6 @@
 """Tests of the way from a photo to the network's tensor."""
 
+import ast
 import struct
 import zlib
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import EpsImagePlugin, Image
 from pydantic import ValidationError
 
+from paddle_wrn.config import InputConfig
 from paddle_wrn.errors import ImageError
+from paddle_wrn.photos.lists import Classes
 from paddle_wrn.photos.preprocessing import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
@@ -29,6 +32,33 @@ CONTRACT = Preprocessing(
     classes=("Black Skimmer", "Cockatoo"),
     display_names=("黑燕鸥类", "Cockatoo"),
 )
+
+
+def test_every_setting_of_the_input_is_in_the_contract() -> None:
+    classes = Classes(("a", "b"), ("甲", "b"))
+    settings = InputConfig(size=40, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), mirror=True, draft=False)
+    made = Preprocessing.from_settings(settings, classes, lambda: pytest.fail("mean and std are given"))
+    assert made.model_dump() == settings.model_dump(exclude={"memory_mb"}) | {
+        "classes": classes.names,
+        "display_names": classes.display_names,
+    }
+
+
+def test_mean_and_std_are_measured_when_they_are_left_open() -> None:
+    classes = Classes(("a", "b"), ("a", "b"))
+    made = Preprocessing.from_settings(InputConfig(), classes, lambda: ((0.1, 0.2, 0.3), (1, 2, 3)))
+    assert (made.mean, made.std) == ((0.1, 0.2, 0.3), (1, 2, 3))
+
+
+def test_only_one_function_makes_a_contract_of_settings() -> None:
+    package = Path(__file__).parents[2] / "paddle_wrn"
+    calls = [
+        file.name
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Preprocessing"
+    ]
+    assert calls == []  # `from_settings` itself calls its class
 
 
 def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> Pixels:

@@ -503,15 +503,6 @@ def test_a_sample_that_was_changed_is_left_alone(here: Path) -> None:
     assert changed.is_file()
 
 
-def test_no_sample_outside_a_checkout(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "data_tools.make_sample_birds", None)
-    assert main([]) == 2
-    assert capsys.readouterr().err.startswith("error: SOURCE is needed")
-    assert list(here.iterdir()) == []
-
-
 # ---- bad input
 
 

@@ -101,34 +101,6 @@ def test_every_command_has_a_main_and_a_function_of_its_name(name: str) -> None:
     assert callable(getattr(module, name))
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.stem not in COMMANDS], ids=module_name)
-def test_the_library_imports_no_command(path: Path) -> None:
-    assert imported_modules(path) & {f"paddle_wrn.{name}" for name in COMMANDS} == set()
-
-
-@pytest.mark.parametrize(
-    ("module", "forbidden"),
-    [
-        ("plots", {"paddle", "paddle_wrn.models", "paddle_wrn.inference", "paddle_wrn.state"}),
-        (
-            "models",
-            {"paddle_wrn.data", "paddle_wrn.augment", "paddle_wrn.preprocessing", "paddle_wrn.config"},
-        ),
-        ("metrics", {"paddle", "paddle_wrn.models", "paddle_wrn.inference"}),
-        ("data", {"paddle", "paddle_wrn.models"}),
-        ("config", {"paddle", "paddle_wrn.models", "paddle_wrn.data"}),
-        ("errors", {"paddle", "paddle_wrn"}),
-    ],
-)
-def test_imports_point_one_way(module: str, forbidden: set[str]) -> None:
-    place = PACKAGE / module
-    paths = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-    for path in paths:
-        imported = imported_modules(path)
-        wrong = {name for name in imported for root in forbidden if f"{name}.".startswith(f"{root}.")}
-        assert wrong == set(), path
-
-
 def test_no_circle_among_the_modules() -> None:
     graph = {module_name(path): imported_modules(path) for path in SOURCES}
     graph = {name: {other for other in graph if other in found} for name, found in graph.items()}

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,14 @@ from conftest import CLASSES, PHOTOS_PER_CLASS, RunMain
 
 from paddle_wrn.check_labels import main
 from paddle_wrn.config import Config, load_config
+from paddle_wrn.drawing import plots
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import read_data_folder
 from paddle_wrn.studies import label_check as command
 from paddle_wrn.studies.judgements import LABEL_CHECK
 from paddle_wrn.studies.label_check import FOLDS, check_labels
 from paddle_wrn.training.session import train
+from paddle_wrn.training.visual_records import VisualRecords
 
 QUICK: dict[str, Any] = {
     "epochs": 4,
@@ -71,7 +72,7 @@ class Training:
         self.settings: list[tuple[Config, dict[str, Any]]] = []
         self.stop_at: int | None = None
 
-    def train(self, config: Config, **options: Any) -> Mapping[str, Any]:
+    def train(self, config: Config, **options: Any) -> None:
         if len(self.seen) == self.stop_at:
             raise KeyboardInterrupt
         folder = read_data_folder(options["data"])
@@ -79,7 +80,6 @@ class Training:
         assert folder.val is None
         self.seen.append(({path.resolve() for path in folder.train.paths}, list(folder.test.paths)))
         self.settings.append((config, options))
-        return {}
 
     def judged(self, home: Path) -> np.ndarray:
         """Say what each photo really shows, with 0.9."""
@@ -136,12 +136,9 @@ def test_an_interruption_keeps_what_is_finished(run: Path, lists: Path, training
 def test_wrong_labels_are_found_by_real_networks(
     run: Path, lists: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from paddle_wrn.drawing import plots
-    from paddle_wrn.runs import history
-
     monkeypatch.setattr(plots, "save", lambda *_: None)
-    monkeypatch.setattr(history.History, "add_graph", lambda *_: None)
-    monkeypatch.setattr(history.History, "add_histograms", lambda *_: None)
+    monkeypatch.setattr(VisualRecords, "add_graph", lambda *_: None)
+    monkeypatch.setattr(VisualRecords, "add_histograms", lambda *_: None)
     judged = check_labels(run, data=lists)
     found = [Path(judged.paths[i]).stem for i in judged.suspicious()[: len(SWAPPED)]]
     assert len(SWAPPED.keys() & set(found)) >= 2  # by chance 0.25 of 3 would be
@@ -159,6 +156,17 @@ def test_the_command_says_what_it_costs_and_found(
     assert lines[1] == "1 of 4: without 9 of 36 photos"
     assert "3 of 36 labels are suspicious; look at them, many may be right after all" in lines
     assert any("Green 05.jpg: labelled Red Triangle, looks like Green (90%)" in line for line in lines)
+
+
+@pytest.mark.parametrize("figures", [None, "", "[]", '{"seconds": 1}'])
+def test_without_figures_of_the_run_nobody_knows_how_long_it_takes(
+    figures: str | None, run: Path, lists: Path, training: Training, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if figures is not None:
+        (run / "metrics.json").write_text(figures)
+    assert len(check_labels(run, data=lists)) == 3 * PHOTOS_PER_CLASS
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "4 trainings of 4 epochs on three quarters of the photos"
 
 
 def test_too_few_photos_are_refused(run: Path, lists: Path) -> None:

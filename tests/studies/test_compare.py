@@ -15,7 +15,7 @@ from conftest import Outcome, RunMain
 from PIL import Image
 
 from paddle_wrn.compare import main
-from paddle_wrn.config import load_config
+from paddle_wrn.config import Config, load_config
 from paddle_wrn.photos.lists import read_data_folder
 from paddle_wrn.studies.comparison import compare
 from paddle_wrn.training import loop
@@ -251,6 +251,26 @@ def test_a_bad_last_configuration_is_refused_before_the_first_is_trained(
     assert outcome.code == 2
     assert complaint in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+def test_shipped_configurations_go_by_their_names(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_main: RunMain
+) -> None:
+    begun = []
+
+    def train(config: Config, *, output: Path, resume: bool) -> None:
+        begun.append((output.name, config.epochs))
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("paddle_wrn.studies.comparison.train", train)
+    monkeypatch.setattr("paddle_wrn.studies.comparison._finished", lambda run, results: None)
+    monkeypatch.setattr("paddle_wrn.studies.comparison._write", lambda output, entries: None)
+    monkeypatch.chdir(tmp_path)
+    outcome = run_compare(run_main, ("smoke", "tutorial.yaml"), data_folder, tmp_path / "out", "--seeds", 1)
+    assert outcome.code == 130
+    assert begun == [("smoke-seed0", 3), ("tutorial-seed0", 60)]
+    assert "the same command continues it" in outcome.out
 
 
 @pytest.mark.parametrize(

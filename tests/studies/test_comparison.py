@@ -10,7 +10,9 @@ import pytest
 from scipy import stats
 
 from paddle_wrn.errors import UserError
-from paddle_wrn.scoring.metrics import wilson_interval
+from paddle_wrn.runs.results import Results
+from paddle_wrn.scoring.metrics import score, wilson_interval
+from paddle_wrn.scoring.scores import Scores
 from paddle_wrn.studies.comparison_tables import caption, csv_text, markdown_table, report, table, verdicts
 from paddle_wrn.studies.statistics import (
     Entry,
@@ -24,20 +26,29 @@ from paddle_wrn.studies.statistics import (
 )
 
 
+def scored(correct: list[bool]) -> Scores:
+    """Return the figures of photos of a bird, of which these are classified rightly."""
+    logits = np.array([[hit, not hit] for hit in correct], np.float32)
+    names = ("bird", "other")
+    return score(logits, np.zeros(len(correct), np.int64), names, names)
+
+
 def make_run(correct: list[bool], seed: int = 0, **figures: Any) -> Run:
     photos = tuple((f"{number:04}.jpg", "bird") for number in range(len(correct)))
-    share = sum(correct) / len(correct)
-    results = {
-        "val": {"accuracy": 0.5},
-        "test": {"accuracy": share, "correct": sum(correct), "images": len(correct)},
-        "kept_epoch": 3,
-        "epochs": 5,
-        "seconds": 60.0,
-        "images_per_second": 200.0,
-        "device": "cpu",
-        "versions": {"paddle": "3.0"},
-    }
-    return Run(f"runs/{seed}", results | figures, photos, np.array(correct))
+    results = Results(
+        val=scored(right(1, 2)),
+        test=scored(correct),
+        kept_epoch=3,
+        epochs=5,
+        seconds=60.0,
+        images_per_second=200.0,
+        parameters=77_395,
+        multiply_adds=1_234_567,
+        seed=seed,
+        device="cpu",
+        versions={"paddle": "3.0"},
+    )
+    return Run(f"runs/{seed}", results.model_copy(update=figures), photos, np.array(correct))
 
 
 def make_entry(name: str, *answers: list[bool], seeds: int | None = None, **figures: Any) -> Entry:
@@ -187,7 +198,7 @@ def cells(text: str) -> list[list[str]]:
 
 def test_the_table_has_what_was_measured() -> None:
     entry = make_entry("a", right(18, 20), right(16, 20), right(17, 20))
-    entry.runs[0] = make_run(right(18, 20), 0, val={"accuracy": 0.9}, seconds=10.0, kept_epoch=2)
+    entry.runs[0] = make_run(right(18, 20), 0, val=scored(right(9, 10)), seconds=10.0, kept_epoch=2)
     low, high = accuracy_interval([0.9, 0.8, 0.85], 20)
     head, rule, row = cells(table([entry]))
     assert head[4:8] == ["seeds", "validation accuracy %", "test accuracy %", "95 % interval"]

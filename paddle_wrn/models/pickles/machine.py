@@ -93,7 +93,7 @@ def put_items(target: Any, items: Iterable[tuple[Any, Any]]) -> None:
 
 
 def _check_data(value: Any) -> None:
-    """Refuse what is no data, too deep or too large, where a value counts each time somebody would meet it."""
+    """Refuse what is no data, too deep or too large; a value counts each time somebody would meet it."""
     todo, seen = [(value, 0)], 1
     while todo:
         value, depth = todo.pop()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from paddle_wrn.answering.calibration import score_calibrated
 from paddle_wrn.answering.classifier import Classifier, find_checkpoint, load_classifier
 from paddle_wrn.answering.explanations import features
-from paddle_wrn.answering.run_photos import load_run_photos, logits_of
+from paddle_wrn.answering.run_photos import ask, load_run_photos
 from paddle_wrn.config import Config
 from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import DataFolder, PhotoList, read_data_folder
@@ -22,6 +22,7 @@ from paddle_wrn.runs.results import Results
 from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.scoring.scores import Scores
 from paddle_wrn.studies.judgements import Judgements, judge, listed_as, read_judgements
+from paddle_wrn.system.console import command_line
 
 NEIGHBOURS = 3
 NEIGHBOURS_AMONG = 5000  # training photos; of more, so many are drawn
@@ -118,9 +119,8 @@ class Findings:
             return 0
         home = {
             self.record.name_of(path): name
-            for name in ("train", "val", "test")
-            if getattr(self.folder, name) is not None
-            for path in self.folder.split(name).paths
+            for name, part in self.folder.lists().items()
+            for path in part.paths
         }
         return sum(len({home[path] for path in group if path in home}) > 1
                    for group in self.record.near_duplicates)  # fmt: skip
@@ -145,18 +145,19 @@ def gather(run: Path, data: Path | str | None, language: str) -> Findings:
     if results is None and (history or home.unfinished):
         raise UserError(
             f"{run}: the training is not finished ({len(history)} epochs are done); continue it "
-            f"with: python -m paddle_wrn.train --resume --output {run}"
+            f"with: {command_line('train', '--resume', '--output', run)}"
         )
     classifier = load_classifier(run)
     folder = _lists(run, config, data, classifier.preprocessing.classes)
     contract = classifier.preprocessing
     held_out = {}
-    for name in ("val", "test"):
-        if getattr(folder, name) is not None:
-            photos = load_run_photos(run, contract, folder.split(name))
-            logits = logits_of(classifier, photos)
-            scores = score_calibrated(logits, photos.labels, contract, classifier.calibration)
-            held_out[name] = HeldOut(photos, logits, classifier.calibration.probabilities(logits), scores)
+    for name, photo_list in folder.lists().items():
+        if name == "train":
+            continue
+        asked, calibration = ask(classifier, run, photo_list), classifier.calibration
+        scores = score_calibrated(asked.logits, asked.labels, contract, calibration)
+        probabilities = calibration.probabilities(asked.logits)
+        held_out[name] = HeldOut(asked.photos, asked.logits, probabilities, scores)
     return Findings(
         run=run,
         config=config,
@@ -215,9 +216,9 @@ def _lists(run: Path, config: Config | None, data: Path | str | None, classes: t
             f"{folder.folder}: has the classes {', '.join(folder.classes.names)}, but the network was "
             f"trained on {', '.join(classes)}; give the folder of the lists it was trained on"
         )
-    for photo_list in (folder.train, folder.val, folder.test):
-        for index, path in enumerate(() if photo_list is None else photo_list.paths):
-            if photo_list is not None and not (path.exists() or path.parent.is_file()):  # a row of an array
+    for photo_list in folder.lists().values():
+        for index, path in enumerate(photo_list.paths):
+            if not (path.exists() or path.parent.is_file()):  # a row of an array
                 raise UserError(
                     f"{photo_list.where(index)}: {path} is not there; if the photos have moved, put them "
                     "back, or split them where they are and give that folder with --data"

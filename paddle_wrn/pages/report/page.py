@@ -28,12 +28,12 @@ from paddle_wrn.runs.epochs import points
 from paddle_wrn.scoring.metrics import softmax, wilson_interval
 from paddle_wrn.scoring.reliability import reliability
 from paddle_wrn.scoring.scores import Scores
+from paddle_wrn.system.console import command_line
 from paddle_wrn.system.versions import versions
 
 MATRIX_CLASSES = 25  # a larger table nobody reads
 CONFUSIONS = 15
 SAMPLES = 3  # training photos of each class
-LISTS = ("train", "val", "test")
 
 # What `split_data` notes in English -> the name of the sentence; a detail may follow after a colon.
 REASONS = {
@@ -59,6 +59,7 @@ def write_page(findings: Findings, texts: Texts) -> str:
         "paddle_wrn.pages.report",
         "page.html",
         t=texts,
+        command_line=command_line,
         run=findings.run.resolve().name,
         findings=findings,
         contract=findings.classifier.preprocessing,
@@ -104,11 +105,9 @@ def _notes(findings: Findings, texts: Texts) -> list[str]:
 def _classes(findings: Findings) -> list[dict[str, Any]]:
     """Return a row for each class: its names, how many photos each list has, some of the training photos."""
     contract, train = findings.classifier.preprocessing, findings.train
-    lists = {name: getattr(findings.folder, name) for name in LISTS}
     counts = {
         name: np.bincount(part.labels, minlength=len(contract.classes)).tolist()
-        for name, part in lists.items()
-        if part is not None
+        for name, part in findings.folder.lists().items()
     }
     rows = []
     for label, name in enumerate(findings.names):

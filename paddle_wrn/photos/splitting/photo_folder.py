@@ -7,7 +7,6 @@ left out and named, together with the reason.
 
 import difflib
 import os
-import shlex
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from paddle_wrn.photos.preprocessing import IMAGE_SUFFIXES
 from paddle_wrn.photos.sample.drawing import make_sample_birds
 from paddle_wrn.photos.splitting.archive import ARCHIVE_SUFFIXES, archive_suffix, unpack
 from paddle_wrn.photos.splitting.duplicates import Fingerprint, fingerprints
+from paddle_wrn.system.console import command_line
 from paddle_wrn.system.files import file_digest
 
 SAMPLE = Path("data/sample_birds/photos")
@@ -116,7 +116,7 @@ def _draw_sample(folder: Path) -> None:
     except UserError:
         raise UserError(
             f"{folder}: holds something other than the sample birds; remove it, "
-            f"or split it as photos of your own: python -m paddle_wrn.split_data {shlex.quote(str(folder))}"
+            f"or split it as photos of your own: {command_line('split_data', folder)}"
         ) from None
 
 

@@ -18,6 +18,7 @@ from paddle_wrn.answering.evaluation import evaluate
 from paddle_wrn.drawing import plots, sheets
 from paddle_wrn.evaluate import main
 from paddle_wrn.photos.lists import read_data_folder
+from paddle_wrn.scoring.scores import Scores
 
 BEST = "checkpoints/best.safetensors"
 
@@ -54,23 +55,23 @@ def confusion_by_hand(run: Path, data_folder: Path, split: str) -> list[list[int
 def test_figures_equal_a_count_by_hand(split: str, images: int, run: Path, data_folder: Path) -> None:
     scores = evaluate(run, split=split)
     by_hand = confusion_by_hand(run, data_folder, split)
-    assert scores["confusion"] == by_hand
-    assert (scores["images"], scores["correct"]) == (images, np.trace(by_hand))
-    assert scores["accuracy"] == np.trace(by_hand) / images
+    np.testing.assert_array_equal(scores.confusion, by_hand)
+    assert (scores.images, scores.correct) == (images, np.trace(by_hand))
+    assert scores.accuracy == np.trace(by_hand) / images
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_figures_are_those_of_training(run: Path) -> None:
     trained = json.loads((run / "metrics.json").read_text("utf-8"))
-    assert evaluate(run, split="test") == trained["test"]
-    assert evaluate(run, split="val") == trained["val"]
+    assert evaluate(run, split="test").plain() == trained["test"]
+    assert evaluate(run, split="val").plain() == trained["val"]
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_a_remainder_batch_counts_like_the_others(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evaluate(run, split="train")
+    whole = evaluate(run, split="train").plain()
     monkeypatch.setattr(inference, "BATCH_SIZE", 7)
-    parts = evaluate(run, split="train")
+    parts = evaluate(run, split="train").plain()
     assert parts.pop("loss") == pytest.approx(whole.pop("loss"), rel=1e-5)
     assert parts.pop("calibration")["ece"] == pytest.approx(whole.pop("calibration")["ece"], rel=1e-4)
     assert parts == whole
@@ -82,7 +83,7 @@ def test_command_prints_a_table_and_writes_it_down(run: Path, run_main: RunMain)
     stored = json.loads((run / "evaluation" / "val.json").read_text("utf-8"))
     assert f"accuracy {stored['accuracy']:.3f} ({stored['correct']} of 6 right" in outcome.out
     assert "top-2 accuracy" in outcome.out
-    for line in describe_calibration(stored):
+    for line in describe_calibration(Scores.model_validate(stored)):
         assert line in outcome.out.splitlines()
     for name in ("Blue Disc (蓝圆)", "Green", "红 三角 (Red Triangle)"):
         assert any(line.endswith(f"  {name}") for line in outcome.out.splitlines())
@@ -174,7 +175,7 @@ def test_any_list_can_be_scored(run: Path, data_folder: Path, photo_folder: Path
     lines = [f"{photo} 1\n" for photo in sorted((photo_folder / "Green").iterdir())]
     (tmp_path / "绿.txt").write_text("".join(lines), "utf-8")
     scores = evaluate(run, list_file=tmp_path / "绿.txt")
-    assert scores["images"] == scores["per_class"][1]["images"] == 12
+    assert scores.images == scores.per_class[1].images == 12
     written = {file.name for file in (run / "evaluation").iterdir()}
     assert written == {"绿.json", "绿_confusion.png", "绿_photos.png", "绿_reliability.png"}
     assert evaluate(run, list_file=data_folder / "val.txt") == evaluate(run, split="val")
@@ -183,8 +184,8 @@ def test_any_list_can_be_scored(run: Path, data_folder: Path, photo_folder: Path
 def test_the_handed_over_file_is_enough(best: Path, trained: Path, data_folder: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     stored = json.loads((trained / "metrics.json").read_text("utf-8"))
-    assert evaluate(best, data=data_folder) == stored["test"]
-    assert evaluate(best, list_file=data_folder / "val.txt") == stored["val"]
+    assert evaluate(best, data=data_folder).plain() == stored["test"]
+    assert evaluate(best, list_file=data_folder / "val.txt").plain() == stored["val"]
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -14,10 +14,10 @@ from paddle_wrn.answering.classifier import load_classifier, store_calibration
 from paddle_wrn.answering.evaluation import evaluate
 from paddle_wrn.answering.recalibration import calibrate
 from paddle_wrn.calibrate import main
+from paddle_wrn.drawing import plots
 from paddle_wrn.photos.lists import read_data_folder
 from paddle_wrn.photos.loading import load_photos
 from paddle_wrn.predict import main as predict_main
-from paddle_wrn.runs import run_folder
 from paddle_wrn.runs.checkpoint import load_checkpoint, save_checkpoint
 from paddle_wrn.training.session import train
 
@@ -27,11 +27,8 @@ BEST = "checkpoints/best.safetensors"
 @pytest.fixture(autouse=True)
 def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the drawing of all but reliability diagrams."""
-    save = run_folder.plots.save
-    monkeypatch.setattr(
-        "paddle_wrn.drawing.plots.save",
-        lambda figure, path: "reliability" in path.name and save(figure, path),
-    )
+    save = plots.save
+    monkeypatch.setattr(plots, "save", lambda figure, path: "reliability" in path.name and save(figure, path))
 
 
 @pytest.fixture
@@ -87,7 +84,9 @@ def test_without_validation_photos_nothing_is_fitted_and_that_is_said_once(
     shutil.copy(data_folder / "classes.txt", lists)
     results = train(data=lists, output=tmp_path / "run", settings=TINY)
     assert load_classifier(tmp_path / "run").calibration == Calibration()
-    assert results["test"]["calibration"]["sure"] == 6
+    assert results.test is not None
+    assert results.test.calibration is not None
+    assert results.test.calibration.sure == 6
     log = (tmp_path / "run" / "train.log").read_text("utf-8")
     assert log.count("calibrat") == 1
     assert not (tmp_path / "run" / "reliability.png").exists()
@@ -116,7 +115,9 @@ def test_an_older_run_is_used_uncalibrated_until_it_is_calibrated(
 ) -> None:
     make_old(run)
     assert load_classifier(run).calibration == Calibration()
-    assert evaluate(run)["calibration"]["photos"] == 0
+    trust = evaluate(run).calibration
+    assert trust is not None
+    assert trust.photos == 0
     assert load_classifier(run).calibration == Calibration()  # scoring fits nothing
     (run / "reliability.png").unlink()
     outcome = run_main(main, run)
