@@ -31,8 +31,8 @@ COMMANDS = """# Commands
 
 `python -m paddle_wrn` lists the commands, and each explains itself with `--help`. Once the package is
 installed, `paddle_wrn train ...` does the same as `python -m paddle_wrn.train ...`. A command ends with exit
-code 0 if all went well. If you have to change something, it says so in one sentence and ends with exit code 2.
-Nearly every command is also a Python function: [Python API](python_api.md).
+code 0 if all went well. If you have to change something, it says so in one sentence and ends with exit code
+2. Nearly every command is also a Python function: [Python API](python_api.md).
 """
 SETTINGS = """# Settings
 
@@ -127,7 +127,7 @@ def settings_page() -> str:
             heading = ["", f"## {name}", "", section.__doc__ or "", ""]
             lines += [*heading, *_settings_table(f"{name}.", section.model_fields, properties)]
     lines += ["", "## Shipped configurations", "",
-              "Name one with `--config`, such as `--config tutorial`. Each changes some of the defaults."]  # fmt: skip
+              "`--config NAME` takes one of these. Each changes some of the defaults."]  # fmt: skip
     for file in sorted((ROOT / "configs").glob("*.yaml")):
         lines += ["", f"### {file.stem}", "", _header(file), "", _changes(file)]
     return "\n".join(lines) + "\n"
