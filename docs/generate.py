@@ -29,16 +29,17 @@ from paddle_wrn.config import Config, Section, load_config  # noqa: E402
 NOTE = "<!-- Written by docs/generate.py; change the code and run it again. -->\n"
 COMMANDS = """# Commands
 
-Every command explains itself with `--help`. It ends with exit code 0 if all went well. If you have to change
-something, it says so in one sentence and ends with exit code 2. Nearly every command is also a Python
-function: [Python API](python_api.md).
+`python -m paddle_wrn` lists the commands, and each explains itself with `--help`. Once the package is
+installed, `paddle_wrn train ...` does the same as `python -m paddle_wrn.train ...`. A command ends with exit
+code 0 if all went well. If you have to change something, it says so in one sentence and ends with exit code
+2. Nearly every command is also a Python function: [Python API](python_api.md).
 """
 SETTINGS = """# Settings
 
-Settings come from three places, and each overrides the one before: the defaults below, a YAML file
-(`--config FILE`), and the command line (`--optimizer.lr 0.05`). In Python, that is
-`train(config, settings={"optimizer.lr": 0.05})`. An unknown name or an impossible value ends the command with
-one sentence. The defaults are the recipe for a few hundred photos ([results](results.md))."""
+Settings come from three places, and each overrides the one before: the defaults below, a configuration
+(`--config`, a YAML file or the name of a shipped one), and the command line (`--optimizer.lr 0.05`). In
+Python, that is `train(config, settings={"optimizer.lr": 0.05})`. An unknown name or an impossible value ends
+the command with one sentence. The defaults are a recipe for a few hundred photos ([results](results.md))."""
 
 
 def find_commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -126,7 +127,7 @@ def settings_page() -> str:
             heading = ["", f"## {name}", "", section.__doc__ or "", ""]
             lines += [*heading, *_settings_table(f"{name}.", section.model_fields, properties)]
     lines += ["", "## Shipped configurations", "",
-              "These are files in `configs/`. Each changes some of the defaults, as follows."]  # fmt: skip
+              "`--config NAME` takes one of these. Each changes some of the defaults."]  # fmt: skip
     for file in sorted((ROOT / "configs").glob("*.yaml")):
         lines += ["", f"### {file.stem}", "", _header(file), "", _changes(file)]
     return "\n".join(lines) + "\n"

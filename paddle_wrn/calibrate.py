@@ -1,4 +1,7 @@
-"""Fit the probabilities of a trained network again, for an older run or for another wished error rate."""
+"""Fit the probabilities of a trained network again.
+
+Use it for a run that has no calibration yet, or if you accept another share of errors than in training.
+"""
 
 import sys
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
-"""Look for wrong labels: train four networks, each without a quarter of the photos, and let it judge them.
+"""Find photos whose label may be wrong.
 
-A network believes the labels it has learned, so it says little about its own training photos. Here, a network
-that has seen neither a photo nor its near-duplicates judges that photo. The price is four trainings with the
-settings of the run, each on three quarters of all photos. If you interrupt the command, it keeps what is
-finished, and the same command continues.
+A network believes the labels it has learned, so it says little about its own training photos. Therefore this
+command trains four networks with the settings of the run. Each leaves out a quarter of all photos, with their
+near-duplicates, and then judges that quarter. If you interrupt the command, it keeps what is finished, and
+the same command continues.
 """
 
 import sys

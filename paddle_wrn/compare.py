@@ -1,7 +1,7 @@
-"""Train several configurations with several seeds on the same photos, and say which differences are noise.
+"""Train several configurations with several seeds, and say which differences are more than noise.
 
-The command does not repeat trainings that it has already finished in the output folder. So if a comparison
-was interrupted, the same command continues it.
+All train on the same photos. The command does not repeat trainings that it has already finished in the output
+folder. So if a comparison was interrupted, the same command continues it.
 """
 
 import sys

@@ -46,7 +46,7 @@ class ModelConfig(Section):
     weights: str | None = None
     """file (.safetensors, .pdparams, .pth) to start from, or `pretrained` (on ImageNet); null: random"""
     trainable: Literal["all", "head", "head_first"] = "all"
-    """all layers; head: the last alone, in one go, on a frozen backbone; head_first: the head, then all"""
+    """which layers learn: all; head (only the last one, in one go); head_first (the head, then all)"""
 
     @model_validator(mode="before")
     @classmethod

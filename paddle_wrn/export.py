@@ -1,6 +1,7 @@
-"""Export a trained network for other programs: a Paddle program, an ONNX file or weights, with a contract.
+"""Export a trained network for other programs.
 
-The command loads what it wrote and compares its answers with those of the network before the output folder
+It becomes a Paddle program, an ONNX file or plain weights, with a contract that says how to ask it. The
+command loads what it wrote and compares its answers with those of the network before the output folder
 appears.
 """
 

@@ -1,4 +1,4 @@
-"""Turn weights that another script has trained, such as the bird tutorial's model.pdparams, into a run.
+"""Turn weights from another script into a run, such as the bird tutorial's model.pdparams.
 
     python -m paddle_wrn.import_weights model.pdparams --classes classes.txt --output runs/tutorial
 

@@ -1,4 +1,7 @@
-"""Name what photos show, with probabilities; a run folder or a best.safetensors alone is enough."""
+"""Name what photos show, with probabilities.
+
+A run folder, its best.safetensors alone or an exported folder is enough.
+"""
 
 import argparse
 import json

@@ -1,4 +1,7 @@
-"""Write a report on a run: one HTML file that opens without internet, prints well and fits a phone."""
+"""Write a report on a run as one HTML page.
+
+The page opens without internet, prints well and fits a phone.
+"""
 
 import sys
 from collections.abc import Sequence

@@ -34,7 +34,7 @@ def report(split: Split) -> str:
         )
         torn = split.groups_on_both_sides()
         lines.append(
-            f"  {torn} of the groups lie on both sides" if torn else "  each group stays on one side"
+            f"  {torn} of the groups lie in more than one list" if torn else "  each group stays in one list"
         )
     else:
         lines.append("near-duplicates: none")
