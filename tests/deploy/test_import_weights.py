@@ -23,7 +23,7 @@ from paddle_wrn.deploy.importing import import_weights
 from paddle_wrn.errors import UserError
 from paddle_wrn.import_weights import main
 from paddle_wrn.models import create_model
-from paddle_wrn.runs.run_folder import stored_config
+from paddle_wrn.runs.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -132,7 +132,7 @@ def test_the_run_is_one_for_every_command(
     contract = load_classifier(run).preprocessing
     assert (contract.size, contract.mean, contract.std) == (32, (0.5,) * 3, (0.5,) * 3)
     assert contract.display_names == ("蓝圆", "Green", "Red Triangle")
-    config = stored_config(run)
+    config = RunFolder(run).config()
     assert config is not None
     assert config.data == str(data_folder)
     photo = next((photo_folder / "Green").iterdir())
