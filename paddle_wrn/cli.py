@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from paddle_wrn.errors import UserError
-from paddle_wrn.system.console import log_on_screen
 from paddle_wrn.system.shipped import shipped_configs
 from paddle_wrn.system.signals import Stopped
 
@@ -97,8 +96,7 @@ def command(main: Main) -> Callable[..., int]:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            with log_on_screen():
-                code = main(argv)
+            code = main(argv)
             sys.stdout.flush()  # that the reader of a pipe (`| head`) has gone shows here, not at exit
             return code
         except UserError as error:
@@ -113,8 +111,7 @@ def command(main: Main) -> Callable[..., int]:
             return _complain(f"{where}{_OS_ERRORS[error.errno]}")
         except KeyboardInterrupt as stop:
             number = stop.signal if isinstance(stop, Stopped) else signal.SIGINT
-            if number == signal.SIGINT:
-                print("interrupted", file=sys.stderr)
+            print("interrupted", file=sys.stderr)
             return EXIT_SIGNALLED + number
 
     return run

@@ -56,6 +56,14 @@ def draw_photo(label: int, rng: np.random.Generator) -> Image.Image:
     return photo
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests put into the user's cache folder apart from what is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with 3 x 12 photos, one folder a class; tests only read it."""
@@ -96,7 +104,7 @@ def run_main(capsys: pytest.CaptureFixture[str]) -> RunMain:
         capsys.readouterr()
         try:
             code = main([str(arg) for arg in args])
-        except SystemExit as end:  # --help, SIGTERM
+        except SystemExit as end:  # --help
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         out, err = capsys.readouterr()
         assert "Traceback" not in out + err
@@ -136,3 +144,28 @@ def trained(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     run = tmp_path_factory.mktemp("trained") / "run"
     train(data=data_folder, output=run, settings=TINY)
     return run
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Let Paddle compute with two threads."""
+    import paddle
+
+    before = paddle.get_flags("FLAGS_paddle_num_threads")
+    paddle.set_flags({"FLAGS_paddle_num_threads": 2})
+    yield
+    paddle.set_flags(before)
+
+
+@pytest.fixture
+def needs_onednn(request: pytest.FixtureRequest) -> None:
+    """Skip a test where there is no oneDNN, unless it is marked as one `without_onednn`."""
+    from paddle_wrn import native
+    from paddle_wrn.native import onednn, tape
+
+    if "without_onednn" in request.keywords:
+        return
+    try:
+        native._library()
+    except (tape.UnsupportedError, onednn.OneDNNError, OSError) as obstacle:
+        pytest.skip(str(obstacle))

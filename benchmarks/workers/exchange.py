@@ -15,7 +15,8 @@ from benchmarks.timing import report
 from paddle_wrn.config import load_config
 from paddle_wrn.photos.loading import Photos
 from paddle_wrn.photos.preprocessing import Preprocessing
-from paddle_wrn.training.loop import train_step, training_batches
+from paddle_wrn.training.batches import training_batches
+from paddle_wrn.training.loop import train_step
 from paddle_wrn.training.processes import Processes, join_processes
 from paddle_wrn.training.state import new_state
 
@@ -38,7 +39,7 @@ def main() -> None:
     images = rng.integers(0, 256, (given.batch_size, 32, 32, 3), np.uint8)
     labels = rng.integers(0, 2, given.batch_size)
     batch = next(training_batches(state, Photos(images, labels, (Path("drawn"),) * given.batch_size)))
-    state.train_mode()
+    state.model.train()
     parameters = [parameter for parameter in state.model.parameters() if not parameter.stop_gradient]
     train_step(state, batch)  # the first is slower
     step = _median(lambda: train_step(state, batch), given.steps, processes)

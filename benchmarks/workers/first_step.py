@@ -11,10 +11,10 @@ import sys
 import time
 
 from benchmarks.timing import report
+from paddle_wrn import train
 from paddle_wrn.system.signals import Stop
 from paddle_wrn.training import loop
-from paddle_wrn.training import session as train
-from paddle_wrn.training.loop import Batch
+from paddle_wrn.training.batches import Batch
 from paddle_wrn.training.state import TrainingState
 
 _train_step = loop.train_step

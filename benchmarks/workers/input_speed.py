@@ -14,10 +14,10 @@ from pathlib import Path
 from benchmarks.timing import rate, report
 from paddle_wrn.config import load_config
 from paddle_wrn.photos.lists import read_data_folder, read_list
-from paddle_wrn.photos.loading import Photos, load_photos
-from paddle_wrn.training.batches import steps_per_epoch
-from paddle_wrn.training.loop import Batch, train_step, training_batches
-from paddle_wrn.training.session import preprocessing_for
+from paddle_wrn.photos.loading import Photos, load_photos, measure_mean_std
+from paddle_wrn.photos.preprocessing import Preprocessing
+from paddle_wrn.training.batches import Batch, steps_per_epoch, training_batches
+from paddle_wrn.training.loop import train_step
 from paddle_wrn.training.state import TrainingState, new_state
 
 MANY_EPOCHS = 1_000_000  # more than there is time for
@@ -52,13 +52,13 @@ def waiting_share(state: TrainingState, photos: Photos, val: Photos, seconds: fl
 
     Validation between them is not counted.
     """
-    state.train_mode()
+    state.model.train()
     steps, prepared = _steps(state, photos), training_batches(state, photos)
     _epoch(state, prepared, steps)
     waited = elapsed = 0.0
     while elapsed < seconds:
         state.classifier.logits(val.images)
-        state.train_mode()
+        state.model.train()
         epoch_waited, epoch_elapsed = _epoch(state, prepared, steps)
         waited, elapsed = waited + epoch_waited, elapsed + epoch_elapsed
     return waited / elapsed
@@ -91,7 +91,10 @@ def main() -> None:
     config = load_config(given.config, {"epochs": MANY_EPOCHS})
     folder = read_data_folder(given.lists)
     photos = load_photos(folder.train, config.input.size)
-    state = new_state(config, preprocessing_for(config, folder, photos))
+    state = new_state(
+        config,
+        Preprocessing.from_settings(config.input, folder.classes, lambda: measure_mean_std(photos.images)),
+    )
     if given.what == "batches":
         report(images_per_second=batches(state, photos, given.seconds))
     else:

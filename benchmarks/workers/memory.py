@@ -10,9 +10,10 @@ from pathlib import Path
 from benchmarks.timing import report
 from paddle_wrn.config import load_config
 from paddle_wrn.photos.lists import read_data_folder
-from paddle_wrn.photos.loading import load_photos
-from paddle_wrn.training.loop import train_step, training_batches
-from paddle_wrn.training.session import preprocessing_for
+from paddle_wrn.photos.loading import load_photos, measure_mean_std
+from paddle_wrn.photos.preprocessing import Preprocessing
+from paddle_wrn.training.batches import training_batches
+from paddle_wrn.training.loop import train_step
 from paddle_wrn.training.state import new_state
 
 STEPS = 10
@@ -27,8 +28,11 @@ def main() -> None:
     config = load_config(Path("configs/tutorial.yaml"), {"input.mean": None, "input.std": None})
     folder = read_data_folder(given.lists)
     photos = load_photos(folder.train, config.input.size, given.memory_mb)
-    state = new_state(config, preprocessing_for(config, folder, photos))
-    state.train_mode()
+    state = new_state(
+        config,
+        Preprocessing.from_settings(config.input, folder.classes, lambda: measure_mean_std(photos.images)),
+    )
+    state.model.train()
     for batch in itertools.islice(training_batches(state, photos), STEPS):
         train_step(state, batch)
     own = memory_mb("RssAnon")

@@ -13,7 +13,8 @@ from paddle_wrn.config import load_config
 from paddle_wrn.models.summary import count_parameters
 from paddle_wrn.photos.loading import Photos
 from paddle_wrn.photos.preprocessing import Preprocessing
-from paddle_wrn.training.loop import train_step, training_batches
+from paddle_wrn.training.batches import training_batches
+from paddle_wrn.training.loop import train_step
 from paddle_wrn.training.state import new_state
 
 CLASSES = tuple(f"class {label}" for label in range(10))
@@ -42,7 +43,7 @@ def main() -> None:
     labels = rng.integers(0, len(CLASSES), given.batch_size)
     photos = Photos(images, labels, (Path("drawn"),) * given.batch_size)
     batch = next(training_batches(state, photos))
-    state.train_mode()
+    state.model.train()
     speed = rate(lambda: train_step(state, batch), given.batch_size, given.seconds)
     parameters = count_parameters(state.model)
     report(images_per_second=speed, parameters=int(parameters))

@@ -21,7 +21,7 @@ from paddle_wrn.runs.epochs import Epoch
 from paddle_wrn.scoring.metrics import accuracy, cross_entropy
 from paddle_wrn.system.console import log
 from paddle_wrn.system.signals import Stopped, stop_signals
-from paddle_wrn.training.head import Head, choose_strength, fit_heads
+from paddle_wrn.training.head import Head, HeadFit, choose_strength
 from paddle_wrn.training.recording import Recorder
 from paddle_wrn.training.setup import Setup
 from paddle_wrn.training.state import TrainingState
@@ -72,7 +72,7 @@ def _fit(setup: Setup, state: TrainingState, features: Features) -> Head:
     train = setup.lists["train"]
     groups = duplicate_numbers(setup.folder.folder, [path.absolute() for path in train.paths])
     strength = choose_strength(features, train.labels, groups)
-    (head,) = fit_heads(features, train.labels, [strength])
+    head = HeadFit(features, train.labels, len(setup.folder.classes.names)).head(strength)
     log.info("head      fitted to %d photos; its strength of %g was chosen by cross-validation",
              len(train), strength)  # fmt: skip
     put_head(state.model, head)

@@ -2,7 +2,9 @@
 
 import errno
 import importlib
+import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ from conftest import RunMain
 from paddle_wrn.cli import command, parser
 from paddle_wrn.config import describe_settings
 from paddle_wrn.errors import ImageError, UserError
+from paddle_wrn.system.signals import Stopped
 from paddle_wrn.train import main as train_main
 
 ROOT = Path(__file__).parents[2]
@@ -71,9 +74,37 @@ def test_what_is_nobodys_mistake_is_not_hidden(error: Exception) -> None:
         raising(error)()
 
 
-def test_ctrl_c_ends_without_a_traceback(run_main: RunMain) -> None:
-    outcome = run_main(raising(KeyboardInterrupt()))
-    assert (outcome.code, outcome.err) == (130, "interrupted\n")
+@pytest.mark.parametrize(
+    ("stop", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (Stopped(signal.SIGINT), 130),
+        (Stopped(signal.SIGTERM), 143),
+    ],
+    ids=repr,
+)
+def test_a_signal_ends_without_a_traceback(stop: BaseException, code: int, run_main: RunMain) -> None:
+    outcome = run_main(raising(stop))
+    assert (outcome.code, outcome.err) == (code, "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "")]
+)
+def test_work_that_a_signal_has_ended_in_good_order_says_so_by_its_exit_code(
+    number: int, code: int, said: str, run_main: RunMain
+) -> None:
+    assert run_main(raising(Stopped(number))) == (code, "", said)
+
+
+def test_what_a_library_logs_does_not_come_between_the_answers(run_main: RunMain) -> None:
+    @command
+    def main(argv: Sequence[str] | None = None) -> int:
+        logging.getLogger("paddle_wrn.native").info("computing at Paddle's own speed")
+        print("the answer")
+        return 0
+
+    assert run_main(main) == (0, "the answer\n", "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")

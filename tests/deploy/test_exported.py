@@ -9,9 +9,10 @@ from typing import Any
 import paddle
 import pytest
 from conftest import RunMain
-from test_export import make_run, needs_onnx
+from untrained_runs import make_run, needs_onnx, squares
 
 from paddle_wrn import evaluate, predict
+from paddle_wrn.answering.answer import answers_from
 from paddle_wrn.answering.classifier import load_classifier
 from paddle_wrn.answering.exported import read_contract
 from paddle_wrn.deploy.exporting import export
@@ -120,6 +121,16 @@ def test_an_exported_network_is_evaluated_on_photos(
     assert outcome.code == 0
     assert "of 6 right" in outcome.out
     assert "does not say which photos it was trained on" in run_main(evaluate.main, folder).err
+
+
+def test_an_exported_network_gives_the_answers_of_its_run(original: Path) -> None:
+    run, exported = load_classifier(original.parent / "run"), load_classifier(original)
+    ours, theirs = (answers_from(network, network.logits(squares(9))) for network in (run, exported))
+
+    assert [answer.labels for answer in theirs] == [answer.labels for answer in ours]
+    assert [answer.verdict for answer in theirs] == [answer.verdict for answer in ours]
+    for found, expected in zip(theirs, ours, strict=True):
+        assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
 
 
 def test_an_exported_network_has_nothing_to_explain(

@@ -18,6 +18,7 @@ from paddle_wrn.models.weight_files import read_weights
 from paddle_wrn.models.weights import Arrays, weights_of
 from paddle_wrn.photos.preprocessing import Preprocessing
 from paddle_wrn.runs.checkpoint import load_checkpoint
+from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.training import state
 from paddle_wrn.training.session import train
 
@@ -211,8 +212,8 @@ def test_a_resumed_run_ends_like_one_that_never_stopped_without_the_weights_file
 
     finish = state.TrainingState.save
 
-    def save_and_die(self: state.TrainingState, run: Path, data_digest: str) -> None:
-        finish(self, run, data_digest)
+    def save_and_die(self: state.TrainingState, run: RunFolder, lists: str) -> None:
+        finish(self, run, lists)
         if self.progress.epoch == 1:
             raise RuntimeError("killed")
 

@@ -21,6 +21,7 @@ from paddle_wrn.app import main
 from paddle_wrn.models import create_model
 from paddle_wrn.models.weights import weights_of
 from paddle_wrn.pages.languages import LANGUAGES
+from paddle_wrn.pages.web import server
 from paddle_wrn.pages.web.answers import MOST_NAMES, introduction, reply_html
 from paddle_wrn.pages.web.judging import AnsweredPhoto, Refused, Reply
 from paddle_wrn.pages.web.texts import TEXTS
@@ -202,6 +203,12 @@ def test_a_missing_run_or_a_port_in_use_is_a_sentence(
         assert f"port {port} is in use already" in run_main(main, network).err
     monkeypatch.setenv("GRADIO_SERVER_PORT", "any")
     assert "GRADIO_SERVER_PORT: found 'any'" in run_main(main, network).err
+
+
+def test_the_page_can_be_served_from_python() -> None:
+    from paddle_wrn.app import serve
+
+    assert serve is server.serve
 
 
 def test_without_gradio_the_extra_is_named(

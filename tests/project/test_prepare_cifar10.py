@@ -263,9 +263,10 @@ def test_a_network_is_trained_on_it(store: Path, tmp_path: Path) -> None:
         "input.size": 32, "augment.crop_size": None, "device": "cpu",
     }  # fmt: skip
 
-    figures = train(data=store, output=tmp_path / "run", settings=settings)
+    results = train(data=store, output=tmp_path / "run", settings=settings)
 
-    assert figures["test"]["images"] == 20
+    assert results.test is not None
+    assert results.test.images == 20
     assert (tmp_path / "run" / "checkpoints" / "best.safetensors").is_file()
 
 

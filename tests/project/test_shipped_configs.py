@@ -10,8 +10,11 @@ from conftest import CLASSES, RunMain
 
 from paddle_wrn import evaluate, predict
 from paddle_wrn.config import load_config
-from paddle_wrn.models import create_model, imagenet
+from paddle_wrn.models import create_model, imagenet, transfer
+from paddle_wrn.models.weights import weights_of
 from paddle_wrn.runs.checkpoint import load_checkpoint
+from paddle_wrn.scoring.scores import Scores
+from paddle_wrn.system.records import read_record
 from paddle_wrn.training.session import train
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -53,17 +56,19 @@ def test_trains_is_scored_and_predicts(
 ) -> None:
     monkeypatch.setattr("paddle_wrn.drawing.plots.save", lambda figure, path: None)
     monkeypatch.setattr(imagenet, "get_weights_path_from_url", lambda url, md5: str(stand_in))
+    monkeypatch.setattr(transfer, "pretrained_file", lambda network: Path(network))
+    monkeypatch.setattr(transfer, "pretrained_weights", lambda name: weights_of(create_model(name, 1000)))
     config = load_config(path)
     run = tmp_path / "run"
 
     results = train(path, data=few_photos, output=run, settings=SHORT)
 
-    assert (results["epochs"], results["test"]["images"]) == (1, 3)
+    assert results.test is not None
+    assert (results.epochs, results.test.images) == (1, 3)
     record = load_checkpoint(run / "checkpoints" / "best.safetensors", "model")[1]
     assert record["model"] == {"name": config.model.name, "options": config.model.options}
     assert run_main(evaluate.main, run).code == 0
-    scored = json.loads((run / "evaluation" / "test.json").read_text("utf-8"))
-    assert scored["confusion"] == results["test"]["confusion"]
+    assert read_record(Scores, run / "evaluation" / "test.json", "").confusion == results.test.confusion
     first = (few_photos / "test.txt").read_text("utf-8").splitlines()[0]
     photo = first.rpartition(" ")[0]
     said = run_main(predict.main, run, photo, "--json")

@@ -6,14 +6,7 @@ from numpy.typing import NDArray
 
 from paddle_wrn.scoring.metrics import cross_entropy, softmax
 from paddle_wrn.training import head as heads
-from paddle_wrn.training.head import (
-    STRENGTHS,
-    UNCHOSEN,
-    choose_strength,
-    fit_heads,
-    out_of_fold,
-    usable_folds,
-)
+from paddle_wrn.training.head import STRENGTHS, UNCHOSEN, HeadFit, OutOfFold, choose_strength, usable_folds
 
 Case = tuple[NDArray[np.float32], NDArray[np.int64]]
 
@@ -31,7 +24,7 @@ def clusters(photos: int, features: int, classes: int, spread: float, seed: int 
 def test_a_head_is_the_minimum_of_its_penalised_loss(photos: int, features: int, classes: int) -> None:
     points, labels = clusters(photos, features, classes, 2.0)
     strength = 0.1
-    (head,) = fit_heads(points, labels, [strength])
+    head = HeadFit(points, labels, classes).head(strength)
 
     variance = points.var(axis=0)
     deviation = np.sqrt((variance + variance.mean()) / 2)
@@ -47,7 +40,7 @@ def test_a_head_is_the_minimum_of_its_penalised_loss(photos: int, features: int,
 
 def test_two_classes_have_logits_of_a_softmax() -> None:
     points, labels = clusters(60, 5, 2, 0.5)
-    (head,) = fit_heads(points, labels, [1.0])
+    head = HeadFit(points, labels, 2).head(1.0)
     assert np.abs(head.weight.sum(axis=1)).max() < 1e-6
     assert (head.logits(points).argmax(axis=1) == labels).mean() > 0.9
 
@@ -57,7 +50,7 @@ def test_features_that_hardly_vary_do_not_drown_the_others() -> None:
     noise = np.random.default_rng(1).normal(0, 1e-4, (30, 200)).astype(np.float32)
     test_points, test_labels = clusters(300, 4, 3, 0.3, seed=0)
     test_noise = np.random.default_rng(2).normal(0, 1e-4, (300, 200)).astype(np.float32)
-    (head,) = fit_heads(np.hstack([points, noise]), labels, [1.0])
+    head = HeadFit(np.hstack([points, noise]), labels, 3).head(1.0)
     said = head.logits(np.hstack([test_points, test_noise])).argmax(axis=1)
     assert (said == test_labels).mean() > 0.95
 
@@ -67,10 +60,10 @@ def test_photos_are_judged_by_heads_that_were_not_fitted_to_them() -> None:
     wrong = labels.copy()
     wrong[7] = 1 - wrong[7]
     folds = usable_folds(wrong, np.arange(40))
-    (logits,) = out_of_fold(points, wrong, folds, [10.0])
+    logits = OutOfFold(points, wrong, folds).logits(10.0)
     assert sorted(np.concatenate(folds).tolist()) == list(range(40))
     assert logits[7].argmax() == labels[7]  # a head that had seen photo 7 would say what it was told
-    (fitted,) = fit_heads(points, wrong, [10.0])
+    fitted = HeadFit(points, wrong, 2).head(10.0)
     assert fitted.logits(points)[7].argmax() == wrong[7]
 
 
@@ -86,11 +79,32 @@ def test_noisy_photos_ask_for_a_weaker_head_than_clear_ones() -> None:
 def test_the_strength_is_that_of_the_least_loss_out_of_fold() -> None:
     points, labels = clusters(90, 20, 3, 3.0)
     groups = np.arange(90)
+    folds = usable_folds(labels, groups)
     losses = [
-        cross_entropy(logits, labels)
-        for logits in out_of_fold(points, labels, usable_folds(labels, groups), STRENGTHS)
+        cross_entropy(OutOfFold(points, labels, folds).logits(strength), labels) for strength in STRENGTHS
     ]
     assert choose_strength(points, labels, groups) == STRENGTHS[int(np.argmin(losses))]
+
+
+@pytest.mark.parametrize(("photos", "features"), [(40, 100), (120, 10)])
+def test_one_strength_after_another_ends_where_each_would_alone(photos: int, features: int) -> None:
+    points, labels = clusters(photos, features, 3, 1.0)
+    fit = HeadFit(points, labels, 3)
+    for strength in STRENGTHS:
+        after, alone = fit.head(strength), HeadFit(points, labels, 3).head(strength)
+        scale = np.abs(alone.logits(points)).max()
+        assert np.abs(after.logits(points) - alone.logits(points)).max() < 0.02 * scale
+
+
+def test_the_head_is_that_of_scikit_learn() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    points, labels = clusters(150, 6, 4, 1.5)
+    variance = points.var(axis=0)
+    scaled = (points - points.mean(axis=0)) / np.sqrt((variance + variance.mean()) / 2)
+    theirs = LogisticRegression(C=0.5, tol=1e-8, max_iter=5000).fit(scaled.astype(float), labels)
+    ours = HeadFit(points, labels, 4).head(0.5)
+    assert np.abs(softmax(ours.logits(points)) - theirs.predict_proba(scaled)).max() < 1e-3
 
 
 def test_photos_of_one_group_never_judge_one_another() -> None:

@@ -250,7 +250,7 @@ def test_starts_from_given_weights(
     ("changes", "complaint"),
     [
         ({"model.weights": "gone.pdparams"}, "gone.pdparams: no such file"),
-        ({"model.weights": "{run}/config.yaml"}, "weights are .safetensors or .pdparams files"),
+        ({"model.weights": "{run}/config.yaml"}, "weights are .safetensors, .pdparams, .pth or .pt files"),
         ({"model.weights": "{run}/model.pdparams", "model.name": "wrn_16_1"}, "weights of another network"),
     ],
 )
