@@ -61,8 +61,9 @@ def read_cifar10(source: Path) -> tuple[Images, Images]:
     if len(forms) != 1:
         found = "several forms of CIFAR-10 at once" if forms else "no CIFAR-10"
         raise UserError(
-            f"{source}: found {found}; needed are data_batch_1 to 5, test_batch and batches.meta (the Python "
-            "version), the same as .bin (the binary version), or pictures in train/<class>/ and test/<class>/"
+            f"{source}: found {found}; it needs data_batch_1 to 5, test_batch and batches.meta "
+            "(the Python version), the same with .bin (the binary version), or pictures in train/<class>/ "
+            "and test/<class>/"
         )
     if forms == {"pictures"}:
         parts = {side: _pictures(source, files, side) for side in ("train", "test")}
@@ -116,7 +117,9 @@ def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
         name = path.relative_to(folder).as_posix()
         if _form(name) is not None and path.is_file():
             if path.stat().st_size > _MAX_FILE_BYTES:
-                raise UserError(f"{path}: more than {_MAX_FILE_BYTES:,} bytes; this is no file of CIFAR-10")
+                raise UserError(
+                    f"{path}: more than {_MAX_FILE_BYTES:,} bytes; this is not a file of CIFAR-10"
+                )
             yield name, path.read_bytes()
 
 
@@ -173,7 +176,7 @@ def _batches(source: Path, files: Mapping[str, bytes], suffix: str) -> dict[str,
     for name in files:
         own = PurePosixPath(name).name
         if own in names:
-            raise UserError(f"{source}: found {names[own]} and {name}; one CIFAR-10 at a time is needed")
+            raise UserError(f"{source}: found {names[own]} and {name}; give one copy of CIFAR-10")
         names[own] = name
     meta = "batches.meta.txt" if suffix else "batches.meta"
     missing = [name for name in (*(batch + suffix for batch in _BATCHES), meta) if name not in names]
@@ -235,7 +238,7 @@ def _parse_pickle(where: str, content: bytes) -> Batch:
     )
     if not fits:
         raise UserError(
-            f"{where}: no batch of CIFAR-10; `data`, N x {_PIXEL_BYTES} bytes, and N `labels` are needed"
+            f"{where}: not a batch of CIFAR-10; it needs `data`, N x {_PIXEL_BYTES} bytes, and N `labels`"
         )
     return np.array(labels, np.int64), _channels_last(pixels)
 

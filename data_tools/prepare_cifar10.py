@@ -109,7 +109,9 @@ def _choose_rows(
     if not 0 < count <= len(labels):
         raise UserError(f"train-images: found {count}; the source has {len(labels):,} training images")
     if not 0 <= val < count:
-        raise UserError(f"val: found {val}; a number from 0 to below {count} (training images) is needed")
+        raise UserError(
+            f"val: found {val}; it must be at least 0 and below {count}, the number of training images"
+        )
     order = _stratified_order(labels, seed)[:count]
     left_out = sorted(set(range(len(CLASSES))) - set(labels[order[val:]].tolist()))
     if left_out:

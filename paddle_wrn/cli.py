@@ -1,6 +1,6 @@
 """What all commands share: errors as one sentence with exit code 2, never a traceback.
 
-A command is a file with one importable function that does the work, and `main(argv) -> int` around it:
+A command is a thin file: `main(argv) -> int` reads the arguments, calls one function of a room and prints.
 
     @command
     def main(argv: Sequence[str] | None = None) -> int: ...

@@ -40,11 +40,11 @@ class ModelConfig(Section):
     """The network."""
 
     name: str = "wrn_16_1"
-    """network, as in `paddle_wrn.list_models()`"""
+    """name of the network; `python -m paddle_wrn.models` lists them"""
     options: dict[str, Any] = {"strides": [2, 2, 2, 2]}
-    """further arguments of the network, e.g. --model.options.drop_rate 0.3 (default: of wide ResNets)"""
+    """further arguments of the network, e.g. --model.options.drop_rate 0.3 (default: for wide ResNets)"""
     weights: str | None = None
-    """file (.safetensors, .pdparams, .pth) to begin with, or `pretrained`: for ImageNet; null: random"""
+    """file (.safetensors, .pdparams, .pth) to start from, or `pretrained` (on ImageNet); null: random"""
     trainable: Literal["all", "head", "head_first"] = "all"
     """all layers; head: the last alone, in one go, on a frozen backbone; head_first: the head, then all"""
 
@@ -59,7 +59,9 @@ class ModelConfig(Section):
     @classmethod
     def _pretrained_is_no_property_of_a_network(cls, options: dict[str, Any]) -> dict[str, Any]:
         if "pretrained" in options:
-            raise ValueError("model.options.pretrained: weights are no option; write `weights: pretrained`")
+            raise ValueError(
+                "model.options.pretrained: weights are no option of a network; write `weights: pretrained`"
+            )
         return options
 
     @field_validator("options")
@@ -69,20 +71,20 @@ class ModelConfig(Section):
 
 
 class InputConfig(Section):
-    """What the network sees of a photo."""
+    """How the network sees a photo."""
 
     size: PositiveInt = 120
     """side of the black-padded square, pixels"""
     mean: Rgb | None = None
-    """per-channel mean of pixel values scaled to 0..1; null: measured on the training photos"""
+    """mean of pixel values scaled to 0..1, per channel; null: measured on the training photos"""
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
-    """per-channel standard deviation, same scale; null: measured on the training photos"""
+    """standard deviation on the same scale, per channel; null: measured on the training photos"""
     mirror: bool = True
-    """answer with the mean over a photo and its mirror image, where left and right mean nothing"""
+    """answer with the mean over a photo and its mirror image; for photos whose left and right mean nothing"""
     draft: bool = True
     """decode large JPEG photos at 1/2, 1/4 or 1/8 of their size, never below twice what the square needs"""
     memory_mb: PositiveInt = 1000
-    """decoded photos of one list that may be kept in memory, megabytes; beyond it they are kept on disk"""
+    """memory for the decoded photos of one list, megabytes; beyond that, they are kept on disk"""
 
     @model_validator(mode="after")
     def _mean_and_std_together(self) -> "InputConfig":
@@ -92,18 +94,18 @@ class InputConfig(Section):
 
 
 class AugmentConfig(Section):
-    """Random changes of the training photos, in this order."""
+    """Random changes of the training photos, applied in this order."""
 
     crop_size: PositiveInt | None = 96
-    """side of the squares that random crops are stretched to, pixels; null: no crops"""
+    """side of the squares to which random crops are stretched, pixels; null: no crops"""
     crop_scale: Annotated[float, Field(gt=0, le=1)] = 0.4
-    """least share of the area that a crop keeps"""
+    """smallest share of the area that a crop keeps"""
     crop_ratio: tuple[PositiveFloat, PositiveFloat] = (0.75, 4 / 3)
-    """least and greatest width / height of a crop"""
+    """smallest and largest width / height of a crop"""
     shift: int = Field(0, ge=0)
-    """pixels the picture may be moved by, each way"""
+    """how far a photo may be moved, each way, pixels"""
     shift_fill: Literal["black", "reflect"] = "black"
-    """what comes in at the border of a moved picture"""
+    """what fills the border of a moved photo"""
     flip_horizontal: Fraction = 0.5
     """probability of mirroring left to right"""
     flip_vertical: Fraction = 0.0
@@ -120,9 +122,9 @@ class OptimizerConfig(Section):
     lr: PositiveFloat = 0.1
     """highest learning rate"""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """of sgd"""
+    """momentum of sgd"""
     nesterov: bool = True
-    """Nesterov's momentum for sgd"""
+    """whether sgd uses Nesterov momentum"""
     weight_decay: float = Field(2e-3, ge=0)
     """L2 penalty (sgd, adam) or decoupled decay (adamw) of all trainable parameters"""
 
@@ -131,11 +133,11 @@ class ScheduleConfig(Section):
     """The learning rate over the run."""
 
     name: Literal["constant", "step", "cosine"] = "cosine"
-    """constant; step: multiplied by gamma at each milestone; cosine: down to 0 at the end"""
+    """constant; step: multiply by gamma at each milestone; cosine: fall to 0 at the end"""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """share of the run over which the learning rate rises linearly from 0"""
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
-    """shares of the run after which `step` multiplies, rounded to whole epochs"""
+    """shares of the run after which `step` multiplies by gamma, rounded to whole epochs"""
     gamma: PositiveFloat = 0.2
     """factor of `step`"""
 
@@ -148,19 +150,19 @@ class Config(Section):
     device: str = "auto"
     """auto, cpu, gpu or gpu:N"""
     seed: int = Field(0, ge=0, lt=2**31)
-    """the one source of all randomness"""
+    """the number that all randomness follows from"""
     epochs: PositiveInt = 140
     """passes over the training photos"""
     batch_size: PositiveInt = 32
     """photos per step"""
     drop_last: bool = True
-    """leave out the last, smaller batch of an epoch: BatchNorm learns little good from a handful of photos"""
+    """leave out the last, smaller batch of an epoch: its few photos would upset BatchNorm's statistics"""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """share of the target spread evenly over all classes"""
+    """share of the target that is spread evenly over all classes"""
     selection: Literal["best", "last"] = "best"
-    """which epoch is kept: the best on the validation photos, or the last"""
+    """which epoch to keep: the best on the validation photos, or the last"""
     amp: bool = False
-    """mixed precision (float16) on a GPU; does nothing on the processor"""
+    """mixed precision (float16) on a GPU; has no effect on the processor"""
     model: ModelConfig = ModelConfig()
     input: InputConfig = InputConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -211,7 +213,7 @@ def parse_settings(words: Sequence[str]) -> dict[str, Any]:
     rest = iter(words)
     for word in rest:
         if not word.startswith("--"):
-            raise UserError(f"{word}: not expected here; settings are given as --name value")
+            raise UserError(f"{word}: not expected here; give settings as --name value")
         name, equals, value = word[2:].partition("=")
         if not equals:
             try:

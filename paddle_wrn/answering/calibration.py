@@ -51,8 +51,8 @@ class Calibration(BaseModel):
     def __str__(self) -> str:
         """Say it in one line for people."""
         if self.photos == 0:
-            return "probabilities are not calibrated, and no answer is called unsure"
-        sure = f"sure from a probability of {self.threshold:.3f} on"
+            return "the probabilities are not calibrated, and no answer is called not sure"
+        sure = f"sure at a probability of {self.threshold:.3f} or more"
         if self.threshold > 1:
             sure = f"no answer is sure enough for an error rate of {self.wished_error:g}"
         few = f", too few to show an error rate of {self.wished_error:g}"

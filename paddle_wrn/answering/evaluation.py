@@ -1,4 +1,4 @@
-"""Score a trained network on one of the lists of its data folder, or on any other list."""
+"""Scoring a trained network on a list of photos: one from its data folder, or any other."""
 
 from pathlib import Path
 

@@ -141,7 +141,7 @@ def _viridis() -> NDArray[np.float64]:
 def _layers_of(classifier: Classifier) -> nn.Layer:
     if not classifier.model.sublayers():
         raise UserError(
-            "the network has no layers to look into; if it was exported, its run folder explains it"
+            "the network has no layers to look into; if it was exported, give the run folder it came from"
         )
     return classifier.model
 

@@ -105,7 +105,7 @@ class Contract(_Part):
     def _files_lie_in_the_folder(self) -> "Contract":
         strange = [name for name in self.files if Path(name).name != name]
         if strange:
-            raise ValueError(f"{strange[0]!r} is no name of a file in this folder")
+            raise ValueError(f"{strange[0]!r} is not the name of a file in this folder")
         return self
 
     def to_json(self) -> str:

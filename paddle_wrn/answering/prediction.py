@@ -1,4 +1,4 @@
-"""Say what photos show, with probabilities, from a run folder or a best.safetensors alone."""
+"""Naming what photos show, with probabilities, and drawing the answers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

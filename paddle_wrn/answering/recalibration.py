@@ -1,4 +1,4 @@
-"""Fit the probabilities of a trained network again, for an older run or for another wished error rate."""
+"""Calibrating a trained network again, for an older run or for another wished error rate."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,6 +1,6 @@
-"""Write a trained network for other programs: a Paddle program, an ONNX file or weights, with its contract.
+"""Exporting a trained network for other programs: a Paddle program, an ONNX file or weights, with a contract.
 
-Whatever is written is loaded again and asked about pictures before it gets its place.
+What was written is loaded again and compared with the network on photos before the folder gets its place.
 """
 
 import shutil
@@ -103,11 +103,11 @@ def _check_request(run: Path, format: str, int8: bool, opset: int | None) -> Non
     if format not in FORMATS:
         raise UserError(f"format: found {format!r}; choose {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     if (int8 or opset is not None) and format != "onnx":
-        raise UserError(f"{'--int8' if int8 else '--opset'}: is of ONNX files only; add --format onnx")
+        raise UserError(f"{'--int8' if int8 else '--opset'}: is for ONNX files only; add --format onnx")
     if int8 and opset is not None and opset < onnx_file.INT8_OPSET:
         raise UserError(f"opset: found {opset}; --int8 needs {onnx_file.INT8_OPSET} or more")
     if (run / CONTRACT).is_file():
-        raise UserError(f"{run}: was exported already; give the run folder it came from")
+        raise UserError(f"{run}: is an exported network already; give the run folder it came from")
     folder = RunFolder(run)
     folder.refuse_unfinished(f"or give {folder.best} to export the best so far")
     if format == "onnx":

@@ -1,10 +1,8 @@
-"""Bring in weights that another script has trained, such as the bird tutorial's model.pdparams, as a run.
+"""Importing weights that another script has trained, such as the bird tutorial's model.pdparams, as a run.
 
-    python -m paddle_wrn.import_weights model.pdparams --classes classes.txt --output runs/tutorial
-
-Depth, width and biases of the tutorial's network are read off the file. What a file of weights cannot tell is
-taken to be the tutorial's: photos of 32 x 32 pixels, mean and standard deviation 0.5, the strides. Other
-values are given as in training: `--input.size 64`, `--model.name resnet18`.
+Depth, width and biases of the tutorial's network are read off the shapes. For what weights cannot tell, the
+tutorial's values are assumed unless others are given: photos of 32 x 32 pixels, mean and standard deviation
+0.5, its strides.
 """
 
 import re
@@ -52,12 +50,12 @@ def import_weights(
     settings = dict(settings or {})
     strange = [name for name in settings if not name.startswith(("model.", "input.")) and name != "data"]
     if strange:
-        raise UserError(f"--{strange[0]}: is not asked for here; give model.*, input.* or data")
+        raise UserError(f"--{strange[0]}: has no meaning here; give only model.*, input.* or data")
     arrays, named = read_weights(weights), read_classes(classes)
     broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if broken:
         raise UserError(
-            f"{weights}: {broken[0]} holds numbers that are none (NaN or infinite); use another copy"
+            f"{weights}: {broken[0]} holds values that are not numbers (NaN or infinite); use another copy"
         )
     found = {} if "model.name" in settings else _read_off(arrays, weights)
     tutorial = shipped_configs()["tutorial"]
@@ -83,7 +81,7 @@ def _read_off(arrays: Arrays, weights: Path) -> dict[str, Any]:
     if len(heads) != 1 or width == 0 or width % 64 or depth < 10 or (depth - 4) % 6:
         raise UserError(
             f"{weights}: not the tutorial's network ({len(convolutions)} convolutions of 3 x 3, {len(heads)} "
-            "linear layers); say which it is with --model.name, see: python -m paddle_wrn.models"
+            "linear layers); name it with --model.name (python -m paddle_wrn.models lists the networks)"
         )
     bias = convolutions[0].removesuffix("weight") + "bias" in arrays
     return {"model.name": f"wrn_{depth}_{width // 64}", "model.options.conv_bias": bias}

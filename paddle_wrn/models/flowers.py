@@ -58,8 +58,8 @@ class FlowerNet(nn.Layer):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[2:] != [SIZE, SIZE]:
             raise UserError(
-                f"flowernet: found images of {x.shape[2]} x {x.shape[3]} pixels, it takes {SIZE} x {SIZE}; "
-                f"set --input.size {SIZE} and --augment.crop_size {SIZE}"
+                f"flowernet: found images of {x.shape[2]} x {x.shape[3]} pixels, but it takes "
+                f"{SIZE} x {SIZE}; set --input.size {SIZE} and --augment.crop_size {SIZE}"
             )
         x = self.block1(F.relu(F.max_pool2d(self.conv1(x), 2)))  # (N, 20, 110, 110)
         x = self.block2(F.relu(F.max_pool2d(self.conv2(x), 2)))  # (N, 15, 54, 54)

@@ -126,7 +126,9 @@ def read_data_folder(folder: Path | str) -> DataFolder:
             f"{files['train']}: no photo of class {classes.names[missing[0]]!r} (label {missing[0]})"
         )
     if len(classes.names) < 2:
-        raise UserError(f"{folder}: one class only ({classes.names[0]!r}); telling apart needs two or more")
+        raise UserError(
+            f"{folder}: one class only ({classes.names[0]!r}); there must be two or more to tell apart"
+        )
     return DataFolder(folder, classes, lists["train"], lists.get("val"), lists.get("test"))
 
 

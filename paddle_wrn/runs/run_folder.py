@@ -15,7 +15,7 @@ from paddle_wrn.system.records import read_record
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder that a training fills; `docs/commands.md` says what each file is.
+    """A folder that a training fills.
 
     Attributes:
         path: of the folder.

@@ -1,7 +1,6 @@
-"""Train several configurations with several seeds on the same photos and say which differences are noise.
+"""Comparing configurations: train each with several seeds on the same photos, then write a table of them.
 
-What this command has trained before in the same output folder is not trained again; so the same command
-continues a comparison that was interrupted.
+Runs that are already finished in the output folder are not trained again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -102,8 +101,8 @@ def _by_name(configs: Sequence[Path | str]) -> dict[str, Path]:
     for file in map(Path, configs):
         if file.stem in files:
             raise UserError(
-                f"{files[file.stem]} and {file}: are both called {file.stem}, and runs go by that name; "
-                "rename one of them"
+                f"{files[file.stem]} and {file}: are both called {file.stem}, and their runs would have "
+                "the same names; rename one of them"
             )
         files[file.stem] = file
     return files
@@ -125,7 +124,8 @@ def _same_lists(files: Mapping[str, Path], configs: Mapping[str, Config]) -> Dat
         ):
             raise UserError(
                 f"{files[first]} and {files[other]}: have different photos or classes "
-                f"({configs[first].data} and {configs[other].data}); give all the same lists with --data"
+                f"({configs[first].data} and {configs[other].data}); give the same lists to "
+                "all of them with --data"
             )
     return lists
 

@@ -1,9 +1,7 @@
-"""Look for wrong labels: train anew without each quarter of the photos and let that network judge them.
+"""Checking labels: four networks are trained, each without a quarter of the photos, which it then judges.
 
-A network believes the labels it has learned, so the trained one says little about its own training photos.
-Here every photo is judged by a network that has seen neither it nor its near-duplicates. The price is four
-trainings with the settings of the run, each on three quarters of all photos. What is finished is kept: the
-same command continues after an interruption.
+A network believes the labels it has learned, so it says little about its own training photos. Near-duplicates
+stay in one quarter, or a copy with the same wrong label would defend it.
 """
 
 import shutil

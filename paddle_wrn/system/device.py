@@ -1,4 +1,4 @@
-"""Processor settings and place selection: the only file that knows about hardware."""
+"""Where Paddle computes, and with which processor settings."""
 
 import importlib.metadata
 import importlib.util

@@ -103,7 +103,7 @@ def test_equal_logits_need_no_temperature() -> None:
 def test_no_photos_fit_nothing() -> None:
     calibration = fit(np.zeros((0, 3), np.float32), np.zeros(0, int), 0.1)
     assert calibration == Calibration(wished_error=0.1)
-    assert str(calibration) == "probabilities are not calibrated, and no answer is called unsure"
+    assert str(calibration) == "the probabilities are not calibrated, and no answer is called not sure"
 
 
 # The threshold

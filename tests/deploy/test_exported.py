@@ -59,7 +59,10 @@ def test_a_contract_is_read_as_it_was_written(original: Path) -> None:
         (lambda c: c["calibration"].update(temperature="hot"), "calibration.temperature: "),
         (lambda c: c["resize"].update(filter="lanczos"), "resize.filter: input should be 'bicubic'"),
         (lambda c: c.update(more=1), "more: extra inputs are not permitted"),
-        (lambda c: c.update(files={"../secret": "0"}), "'../secret' is no name of a file in this folder"),
+        (
+            lambda c: c.update(files={"../secret": "0"}),
+            "'../secret' is not the name of a file in this folder",
+        ),
         (lambda c: c.update(files={"gone.onnx": "0"}), "gone.onnx: no such file, but contract.json names it"),
         (lambda c: c.update(files={}), "the network cannot be loaded"),
     ],

@@ -193,7 +193,7 @@ def rename(content: dict[str, Any], old: str, new: str) -> None:
         (lambda c: rename(c, "bn1.bias", "bn9.bias"), "bn.bias is missing, bn9.bias is not in the network"),
         (lambda c: c.update({"bn1.bias": np.zeros(63, np.float32)}), "bn.bias is (63,) instead of (64,)"),
         (lambda c: c.update({"more.weight": np.zeros(3, np.float32)}), "more.weight is not in the network"),
-        (lambda c: c["fc.bias"].fill(np.nan), "fc.bias holds numbers that are none"),
+        (lambda c: c["fc.bias"].fill(np.nan), "fc.bias holds values that are not numbers"),
         (
             lambda c: c.pop("fc.weight"),
             "not the tutorial's network (7 convolutions of 3 x 3, 0 linear layers)",
@@ -245,7 +245,7 @@ def test_a_file_that_wants_to_run_code_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--epochs", 3), "--epochs: is not asked for here; give model.*, input.* or data"),
+        (("--epochs", 3), "--epochs: has no meaning here; give only model.*, input.* or data"),
         (("--input.sise", 3), "input.sise: there is no such setting"),
         (("--input.mean", "null", "--input.std", "null"), "there are no photos to measure"),
         (("--model.name", "wrn_16_1"), "is missing"),

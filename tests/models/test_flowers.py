@@ -43,7 +43,7 @@ def test_the_network_is_its_parts_in_the_tutorials_order() -> None:
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (224, 225), (223, 224)])
 def test_another_size_is_refused_with_the_settings_that_help(height: int, width: int) -> None:
     message = (
-        f"^flowernet: found images of {height} x {width} pixels, it takes 224 x 224; "
+        f"^flowernet: found images of {height} x {width} pixels, but it takes 224 x 224; "
         "set --input.size 224 and --augment.crop_size 224$"
     )
     with pytest.raises(UserError, match=message):

@@ -496,7 +496,7 @@ def test_a_sample_that_was_changed_is_left_alone(here: Path) -> None:
     changed = here / "data/sample_birds/photos/mine.jpg"
     changed.parent.mkdir(parents=True)
     changed.touch()
-    with pytest.raises(UserError, match=r"photos: holds something else .*\.split_data data"):
+    with pytest.raises(UserError, match=r"photos: holds something other .*\.split_data data"):
         split_data()
     assert changed.is_file()
 

@@ -398,14 +398,14 @@ ONE_LESS = binary_form()["cifar-10-batches-bin/data_batch_3.bin"][:-3073]
 BAD_SOURCES: dict[str, tuple[Callable[[], Files], str]] = {
     "nothing of it": (
         lambda: {"a/b.txt": b"x", "bird/1.jpg": b"x"},
-        "found no CIFAR-10; needed are data_batch_1",
+        "found no CIFAR-10; it needs data_batch_1",
     ),
     "empty": (dict, "found no CIFAR-10"),
     "cifar-100": (lambda: {"cifar-100-python/train": b"x", "cifar-100/meta": b"x"}, "found no CIFAR-10"),
     "two forms": (lambda: python_form() | binary_form(), "found several forms of CIFAR-10 at once"),
     "two copies": (
         lambda: binary_form() | {"copy/test_batch.bin": b"x"},
-        "found .*bin/test_batch.bin and copy/test_batch.bin; one CIFAR-10 at a time",
+        "found .*bin/test_batch.bin and copy/test_batch.bin; give one copy of CIFAR-10",
     ),
     "missing batches": (
         lambda: without(python_form(), "batch_3", "test_"),
@@ -433,12 +433,12 @@ BAD_SOURCES: dict[str, tuple[Callable[[], Files], str]] = {
     "label 10": (bad_label(10), "data_batch_4.bin: found the label 10; labels of CIFAR-10 are 0 to 9"),
     "label 255": (bad_label(255), "data_batch_4.bin: found the label 255;"),
     "label -1": (bad_batch(labels=[-1] * 20), "data_batch_2: found the label -1;"),
-    "no labels": (bad_batch(labels=None), "data_batch_2: no batch of CIFAR-10"),
-    "text labels": (bad_batch(labels=["3"] * 20), "data_batch_2: no batch of CIFAR-10"),
-    "huge labels": (bad_batch(labels=[10**30] * 20), "data_batch_2: no batch of CIFAR-10"),
-    "fewer labels": (bad_batch(labels=[1] * 19), "data_batch_2: no batch of CIFAR-10"),
-    "floats": (bad_batch(data=np.zeros((20, 3072), np.float32)), "data_batch_2: no batch of CIFAR-10"),
-    "wide rows": (bad_batch(data=np.zeros((20, 3073), np.uint8)), "data_batch_2: no batch of CIFAR-10"),
+    "no labels": (bad_batch(labels=None), "data_batch_2: not a batch of CIFAR-10"),
+    "text labels": (bad_batch(labels=["3"] * 20), "data_batch_2: not a batch of CIFAR-10"),
+    "huge labels": (bad_batch(labels=[10**30] * 20), "data_batch_2: not a batch of CIFAR-10"),
+    "fewer labels": (bad_batch(labels=[1] * 19), "data_batch_2: not a batch of CIFAR-10"),
+    "floats": (bad_batch(data=np.zeros((20, 3072), np.float32)), "data_batch_2: not a batch of CIFAR-10"),
+    "wide rows": (bad_batch(data=np.zeros((20, 3073), np.uint8)), "data_batch_2: not a batch of CIFAR-10"),
     "no dictionary": (
         lambda: changed(python_form(), "data_batch_2", python2_pickle([1])),
         "data_batch_2: found a list; CIFAR-10's pickles are dictionaries",
@@ -579,10 +579,13 @@ def test_what_is_far_too_large_is_not_read(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--val", 100], "val: found 100; a number from 0 to below 100 (training images) is needed"),
+        (
+            ["--val", 100],
+            "val: found 100; it must be at least 0 and below 100, the number of training images",
+        ),
         (["--val", -1], "val: found -1;"),
         (["--val", 95], "val: found 95 of 100 training images; no image of class"),
-        (["--val", 40, "--train-images", 40], "val: found 40; a number from 0 to below 40"),
+        (["--val", 40, "--train-images", 40], "val: found 40; it must be at least 0 and below 40"),
         (["--train-images", 101], "train-images: found 101; the source has 100 training images"),
         (["--train-images", 0], "train-images: found 0;"),
         (["--seed", -1], "seed: found -1; it must be 0 or more"),

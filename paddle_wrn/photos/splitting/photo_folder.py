@@ -115,7 +115,7 @@ def _draw_sample(folder: Path) -> None:
         make_sample_birds(folder)
     except UserError:
         raise UserError(
-            f"{folder}: holds something else than the sample birds; remove it, "
+            f"{folder}: holds something other than the sample birds; remove it, "
             f"or split it as photos of your own: {command_line('split_data', folder)}"
         ) from None
 
@@ -191,7 +191,7 @@ def class_names(folders: list[Path], source: Path) -> tuple[str, ...]:
         raise UserError(f"{source}: no class folders; it needs one sub-folder of photos per class")
     if len(names) == 1:
         raise UserError(
-            f"{source}: one class only ({names[0]!r}); telling apart needs two or more class folders"
+            f"{source}: one class only ({names[0]!r}); there must be two or more class folders to tell apart"
         )
     if READY_MADE_SPLIT.issuperset(name.lower() for name in names):
         raise UserError(

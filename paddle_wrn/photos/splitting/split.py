@@ -1,11 +1,6 @@
-"""A folder with one sub-folder of photos per class -> lists of photos to train, validate and test with.
+"""Splitting photos, one folder per class, into lists for training, validation and testing.
 
-    python -m paddle_wrn.split_data bird_photos.zip          # or a folder; without SOURCE: drawn sample birds
-
-writes into data/bird_photos: train.txt, val.txt, test.txt (`path label` a line), classes.txt (line number =
-label; class_indices.json says the same in JSON) and split.json, which says how the lists were made, what was
-left out and which photos are copies of each other. Near-duplicates stay on one side. Same photos, settings
-and seed give the same bytes.
+Near-duplicates stay in one list. The same photos, settings and seed give the same bytes.
 """
 
 from collections import Counter
