@@ -70,10 +70,11 @@ def test_pretrained_is_said_by_the_weights_and_not_by_an_option(tmp_path: Path, 
         load_config(yaml_file(tmp_path, text))
 
 
-def test_which_part_learns_is_all_or_the_head() -> None:
+def test_which_part_learns_is_all_or_the_head_or_both_in_turn() -> None:
     assert Config().model.trainable == "all"
-    assert load_config(None, {"model.trainable": "head"}).model.trainable == "head"
-    with pytest.raises(UserError, match=r"^model\.trainable: found 'body'; input should be 'all' or 'head'"):
+    for part in ("head", "head_first"):
+        assert load_config(None, {"model.trainable": part}).model.trainable == part
+    with pytest.raises(UserError, match=r"^model\.trainable: found 'body'; input should be 'all', 'head' or"):
         load_config(None, {"model.trainable": "body"})
 
 

@@ -81,12 +81,20 @@ def test_the_papers_recipe_is_the_papers() -> None:
     assert config.input.std == pytest.approx([v / 255 for v in (63.0, 62.1, 66.7)], abs=1e-4)
 
 
-def test_finetuning_learns_a_new_head_on_weights_of_imagenet() -> None:
-    config = load_config(CONFIGS / "finetune.yaml")
+@pytest.mark.parametrize(
+    ("name", "trainable", "size"),
+    [("pretrained", "head", 224), ("pretrained_large", "head", 320), ("finetune", "head_first", 224)],
+)
+def test_recipes_that_begin_with_imagenet_see_what_its_network_saw(
+    name: str, trainable: str, size: int
+) -> None:
+    config = load_config(CONFIGS / f"{name}.yaml")
 
-    assert (config.model.name, config.model.options) == ("resnet18", {})
-    assert (config.model.weights, config.model.trainable) == ("pretrained", "head")
-    assert (config.input.mean, config.input.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert (config.model.name, config.model.options) == ("efficientnet_lite0", {})
+    assert (config.model.weights, config.model.trainable) == ("pretrained", trainable)
+    assert config.input.size == size
+    assert config.input.mean == pytest.approx((127 / 255,) * 3)
+    assert config.input.std == pytest.approx((128 / 255,) * 3)
 
 
 @pytest.mark.parametrize(
