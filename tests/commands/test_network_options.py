@@ -62,7 +62,7 @@ def test_sizes_of_a_name_are_no_other_kind_of_network(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", [True, False])
 def test_pretrained_is_said_by_the_weights_and_not_by_an_option(tmp_path: Path, given: bool) -> None:
-    sentence = "model.options.pretrained: weights are no option; write `weights: pretrained`"
+    sentence = "model.options.pretrained: weights are no option of a network; write `weights: pretrained`"
     with pytest.raises(UserError, match=f"{re.escape(sentence)}$"):
         load_config(None, {"model.name": "resnet18", "model.options.pretrained": given})
     text = f"model: {{name: resnet18, options: {{pretrained: {str(given).lower()}}}}}\n"
