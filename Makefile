@@ -2,6 +2,7 @@
 #   make demo            the main job on drawn sample birds: split, train, evaluate, predict
 #   make test            the tests
 #   make lint            format, lint and types
+#   make test-numeric    the tests that compare numbers, computed as other processors would compute them
 #   make test-paddle26   the tests on Paddle 2.6.2
 #   make bench           speed against PyTorch, ONNX Runtime and the tutorial's loop; BENCH='--rows decode'
 #   make test-parity     the networks against independent ones in PyTorch
@@ -10,7 +11,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test lint test-paddle26 test-parity clean
+# Instruction sets of oneDNN (DNNL), MKL and NumPy's OpenBLAS, and threads: each value once. `make test` takes the best.
+INSTRUCTIONS := \
+    "DNNL_MAX_CPU_ISA=SSE41 MKL_DEBUG_CPU_TYPE=0 OPENBLAS_CORETYPE=Nehalem FLAGS_paddle_num_threads=1" \
+    "DNNL_MAX_CPU_ISA=AVX MKL_DEBUG_CPU_TYPE=5 OPENBLAS_CORETYPE=Sandybridge FLAGS_paddle_num_threads=2" \
+    "DNNL_MAX_CPU_ISA=AVX2 FLAGS_paddle_num_threads=1"
+
+.PHONY: demo test lint test-numeric test-paddle26 test-parity clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +51,12 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+test-numeric: $(VENV)/.installed
+	for settings in $(INSTRUCTIONS); do \
+	    echo "$$settings"; \
+	    env $$settings $(BIN)/python -m pytest -m numeric $$(grep -rl mark.numeric tests --include='test_*.py') || exit 1; \
+	done
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .

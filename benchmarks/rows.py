@@ -32,6 +32,9 @@ LOOP = "benchmarks.yardsticks.tutorial_loop"
 LOOP_NAME = "the tutorial's loop"
 LOADER_NAME = "the tutorial's loader"
 INPUT = "benchmarks.workers.input_speed"
+EXPORT = "benchmarks.workers.export"
+TORCH_LITE = "benchmarks.yardsticks.torch_lite"
+LITE_SIZE = 224  # pixels
 
 
 @dataclass(frozen=True)
@@ -71,21 +74,59 @@ def train_16_4(bench: Bench) -> list[Row]:
     return [_training_speed(bench, "train-16-4", 16, 4, must=1.1)]
 
 
+def train_lite0(bench: Bench) -> list[Row]:
+    """Training steps of a network of depthwise convolutions on large pictures."""
+    needs("torch")
+    words = ("--batch-size", 16, "--seconds", bench.seconds)
+    torch = (TORCH_LITE, "train", *words, "--threads", bench.cores)
+    ours, eager, last = alternate({
+        "ours": lambda _: _speed(
+            "benchmarks.workers.train_speed", "efficientnet_lite0", "--size", LITE_SIZE, *words
+        ),
+        "PyTorch eager": lambda _: _speed(*torch),
+        "channels_last": lambda _: _speed(*torch, "--channels-last"),
+    }, range(bench.repeats)).values()  # fmt: skip
+    what = f"training steps of all layers, EfficientNet-Lite0, batch 16, {LITE_SIZE} x {LITE_SIZE}, float32"
+    note = f"PyTorch in channels_last: {median(last):.3g} images/s"
+    return [Row("train-lite0", what, "images/s", ours, 3, eager, "PyTorch eager", note=note)]
+
+
+def features_lite0(bench: Bench) -> list[Row]:
+    """Evaluation of a network of depthwise convolutions on large pictures."""
+    needs("onnxruntime", "paddle2onnx", "torch")
+    words = ("--batch-size", 32, "--seconds", bench.seconds)
+    threads = ("--threads", bench.cores)
+    torch = (TORCH_LITE, "evaluate", *words, *threads)
+    with tempfile.TemporaryDirectory() as folder:
+        run_module(EXPORT, folder, "--model", "efficientnet_lite0", "--size", LITE_SIZE, "--images", 32)
+        ours, onnx, eager, last = alternate({
+            "ours": lambda _: _speed("benchmarks.workers.batch_speed", folder, *words),
+            "ONNX Runtime": lambda _: _speed("benchmarks.yardsticks.onnx_wrn", folder, *words, *threads),
+            "PyTorch eager": lambda _: _speed(*torch),
+            "channels_last": lambda _: _speed(*torch, "--channels-last"),
+        }, range(bench.repeats)).values()  # fmt: skip
+        difference = _apart(folder)
+    what = f"evaluation, EfficientNet-Lite0, batch 32, {LITE_SIZE} x {LITE_SIZE}, float32"
+    note = f"the logits differ by at most {difference:.1g}"
+    channels_last = f"in channels_last: {median(last):.3g} images/s"
+    return [
+        Row("features-lite0", what, "images/s", ours, 0.95, onnx, "ONNX Runtime", note=note),
+        Row("features-lite0-torch", what, "images/s", ours, 5, eager, "PyTorch eager", note=channels_last),
+    ]
+
+
 def predict(bench: Bench) -> list[Row]:
     """Evaluation of images in memory, against ONNX Runtime on the same network."""
     needs("onnxruntime", "paddle2onnx")
     with tempfile.TemporaryDirectory() as folder:
-        run_module("benchmarks.workers.export", folder)
+        run_module(EXPORT, folder)
         seconds = ("--seconds", bench.seconds)
         threads = ("--threads", bench.cores)
         ours, theirs = alternate({
             "ours": lambda _: _speed("benchmarks.workers.predict_speed", folder, *seconds),
             "ONNX Runtime": lambda _: _speed("benchmarks.yardsticks.onnx_wrn", folder, *threads, *seconds),
         }, range(bench.repeats)).values()  # fmt: skip
-        logits = [np.load(Path(folder, f"{side}_logits.npy")) for side in ("our", "onnx")]
-    difference = float(np.abs(logits[0] - logits[1]).max())
-    if difference > SAME_LOGITS:
-        raise ProcessFailed(f"the two runtimes' logits differ by up to {difference:.2g}")
+        difference = _apart(folder)
     what = "evaluation, WRN-16-4, 32 x 32, float32"
     note = f"ours from uint8, the peer from ready float32; the logits differ by at most {difference:.1g}"
     return [Row("predict", what, "images/s", ours, 0.9, theirs, "ONNX Runtime", note=note)]
@@ -200,6 +241,8 @@ def first_step(bench: Bench) -> list[Row]:
 ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "train-28-1": train_28_1,
     "train-16-4": train_16_4,
+    "train-lite0": train_lite0,
+    "features-lite0": features_lite0,
     "predict": predict,
     "tutorial": tutorial,
     "input": input_pipeline,
@@ -228,6 +271,15 @@ def _training_speed(bench: Bench, name: str, depth: int, widen_factor: int, must
         note = f"torch.compile did not work ({failure})"
     what = f"training steps, WRN-{depth}-{widen_factor}, batch 32, 32 x 32, float32"
     return Row(name, what, "images/s", ours, must, eager, "PyTorch eager", note=note)
+
+
+def _apart(folder: str) -> float:
+    """Return the greatest difference of our logits and ONNX Runtime's."""
+    ours, theirs = (np.load(Path(folder, f"{side}_logits.npy")) for side in ("our", "onnx"))
+    difference = float(np.abs(ours - theirs).max())
+    if difference > SAME_LOGITS:
+        raise ProcessFailed(f"the two runtimes' logits differ by up to {difference:.2g}")
+    return difference
 
 
 def _speed(module: str, *words: object) -> float:

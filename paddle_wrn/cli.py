@@ -111,7 +111,8 @@ def command(main: Main) -> Callable[..., int]:
             return _complain(f"{where}{_OS_ERRORS[error.errno]}")
         except KeyboardInterrupt as stop:
             number = stop.signal if isinstance(stop, Stopped) else signal.SIGINT
-            print("interrupted", file=sys.stderr)
+            if number == signal.SIGINT:
+                print("interrupted", file=sys.stderr)
             return EXIT_SIGNALLED + number
 
     return run

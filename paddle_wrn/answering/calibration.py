@@ -129,7 +129,13 @@ def score_calibrated(
         labels: (N,).
         preprocessing: names the C classes.
         calibration: of the network.
+
+    Raises:
+        UserError: a logit is not a finite number.
     """
+    scores = metrics.score(
+        calibration.scale(logits), labels, preprocessing.classes, preprocessing.display_names
+    )
     raw, probabilities = metrics.softmax(logits), calibration.probabilities(logits)
     sure = calibration.sure(probabilities)
     count = int(sure.sum())
@@ -144,9 +150,6 @@ def score_calibrated(
         sure_wrong=wrong,
         sure_error=wrong / count if count else None,
         sure_error_interval_95=metrics.wilson_interval(wrong, count) if count else None,
-    )
-    scores = metrics.score(
-        calibration.scale(logits), labels, preprocessing.classes, preprocessing.display_names
     )
     return scores.model_copy(update={"calibration": trust})
 

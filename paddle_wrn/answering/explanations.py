@@ -12,7 +12,7 @@ Neither function may run while another thread uses the same network.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from typing import Any
 
@@ -26,7 +26,8 @@ from PIL import Image
 from paddle_wrn.answering.classifier import BATCH_SIZE, Classifier
 from paddle_wrn.errors import UserError
 from paddle_wrn.models.modes import evaluation_mode
-from paddle_wrn.models.transfer import head_of
+from paddle_wrn.models.transfer import head_of, see
+from paddle_wrn.native import Accelerated
 from paddle_wrn.photos.preprocessing import photo_box
 
 Pixels = NDArray[np.uint8]
@@ -83,27 +84,18 @@ def features(classifier: Classifier, images: Pixels) -> NDArray[np.float32]:
     """
     model, size = _layers_of(classifier), classifier.preprocessing.size
     name = head_of(model)
+    look = classifier.network.see if isinstance(classifier.network, Accelerated) else partial(see, model)
     shown = images if len(images) else np.zeros((1, size, size, 3), np.uint8)  # D is known of no images, too
-    seen: list[NDArray[np.float32]] = []
-    hook = dict(model.named_sublayers())[name].register_forward_pre_hook(
-        lambda _, inputs: seen.append(inputs[0].flatten(1).numpy())
-    )
     parts = []
-    try:
-        with _borrowed(model), paddle.no_grad():
-            for start in range(0, len(shown), BATCH_SIZE):
-                seen.clear()
-                views = _views(classifier, shown[start : start + BATCH_SIZE])
-                for view in views:
-                    model(view)
-                if len(seen) != len(views):
-                    raise UserError(
-                        f"{type(model).__name__}: its last linear layer ({name}) is used "
-                        f"{len(seen) // len(views)} times; features need once"
-                    )
-                parts.append(np.mean(seen, axis=0))
-    finally:
-        hook.remove()
+    with evaluation_mode(model), paddle.no_grad():
+        for start in range(0, len(shown), BATCH_SIZE):
+            seen = [look(view)[0] for view in _views(classifier, shown[start : start + BATCH_SIZE])]
+            if any(len(given) != 1 for given in seen):
+                raise UserError(
+                    f"{type(model).__name__}: its last linear layer ({name}) is used {len(seen[0])} times; "
+                    "features need once"
+                )
+            parts.append(np.mean([given[0].numpy() for given in seen], axis=0))
     return np.concatenate(parts)[: len(images)]
 
 

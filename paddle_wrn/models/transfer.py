@@ -6,7 +6,7 @@ The head is the last linear layer of a network, the backbone all before it.
 from pathlib import Path
 
 import numpy as np
-from paddle import nn
+from paddle import Tensor, nn
 
 from paddle_wrn.errors import UserError
 from paddle_wrn.models.imagenet import download_weights
@@ -79,3 +79,24 @@ def freeze_backbone(model: nn.Layer) -> None:
     for name, parameter in model.named_parameters():
         if not name.startswith(f"{head}."):
             parameter.stop_gradient = True
+
+
+def see(model: nn.Layer, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Return what the head of a network is given, and the logits.
+
+    Args:
+        model: the network.
+        images: (N, C, H, W).
+
+    Returns:
+        (N, F) features, one for each time the last linear layer is used, which is once in most networks; and
+        (N, classes) logits.
+    """
+    head = dict(model.named_sublayers())[head_of(model)]
+    given: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].flatten(1)))
+    try:
+        logits = model(images)
+    finally:
+        hook.remove()
+    return given, logits

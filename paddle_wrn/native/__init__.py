@@ -24,18 +24,21 @@ import paddle
 from paddle import Tensor, nn
 from paddle.autograd import PyLayer
 
+from paddle_wrn.models.transfer import see
 from paddle_wrn.native.onednn import Library, OneDNNError
 from paddle_wrn.native.operations import OPERATIONS
 from paddle_wrn.native.recording import record
 from paddle_wrn.native.step import Step
-from paddle_wrn.native.tape import Tape, UnsupportedError
+from paddle_wrn.native.tape import Parameter, Tape, UnsupportedError
 
 _log = logging.getLogger(__name__)
 
-_Key = tuple[tuple[int, ...], bool]  # the shape of a batch, and whether it is trained on
+# The shape of a batch, whether it is trained on, and which parameters learn from it
+_Key = tuple[tuple[int, ...], bool, frozenset[Parameter]]
 
 _KEPT_SHAPES = 4  # whose memory is kept: training, evaluation, and a last, smaller batch of each
 _TOLERANCE = 1e-3  # of the largest logit
+_PIXELS_AT_ONCE = 8 * 224 * 224
 
 
 def accelerate(model: nn.Layer) -> "Accelerated":
@@ -75,27 +78,39 @@ class Accelerated:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the logits (N, classes) of images (N, C, H, W)."""
+        fast = self._fast(images)
+        return self._model(images) if fast is None else fast[0].linear(fast[1])
+
+    def see(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return what the last linear layer is given, and the logits; see `models.transfer.see`."""
+        fast = self._fast(images)
+        if fast is None:
+            return see(self._model, images)
+        tape, features = fast
+        return [features], tape.linear(features)
+
+    def _fast(self, images: Tensor) -> tuple[Tape, Tensor] | None:
+        """Return the tape and what its linear layer is given; None where the model itself has to compute."""
         if self.obstacle is not None or not self._suits(images):
-            return self._model(images)
+            return None
         try:
             tape = self._tapes.get(tuple(images.shape[1:])) or self._checked_tape(images)
             if not tape.fits():
-                return self._model(images)
-            parameters = tape.parameter_values()
-            learns = paddle.is_grad_enabled() and any(not value.stop_gradient for value in parameters)
-            if learns and not self._model.training:
-                return self._model(images)
-            step = self._take(tape, tuple(images.shape), self._model.training)
+                return None
+            learning = tape.learning() if paddle.is_grad_enabled() else frozenset()
+            if learning and not self._model.training:
+                return None
+            step = self._take(tape, tuple(images.shape), self._model.training, learning)
         except (UnsupportedError, OneDNNError, OSError) as error:
             self.obstacle = str(error)
             _log.info("computing at Paddle's own speed: %s", error)
-            return self._model(images)
-        if learns:
-            features = _Pass.apply(self, step, images, *parameters)
+            return None
+        if learning:
+            features = _Pass.apply(self, step, images, *tape.parameter_values())
         else:
             features = self.forward(step, images)
             self.give_back(step)
-        return tape.linear(features)
+        return tape, features
 
     def _suits(self, images: Tensor) -> bool:
         """Whether this batch, in the state the model is in now, can go the fast way."""
@@ -134,26 +149,39 @@ class Accelerated:
         self._tapes[tuple(images.shape[1:])] = tape
         return tape
 
-    def _take(self, tape: Tape, shape: tuple[int, ...], training: bool) -> Step:
+    def _take(
+        self, tape: Tape, shape: tuple[int, ...], training: bool, learning: frozenset[Parameter]
+    ) -> Step:
         """Return an idle step for this shape, or a new one."""
+        if not training:  # no image depends on another
+            shape = (_images_at_once(shape), *shape[1:])
+        key = (shape, training, learning)
         with self._lock:
-            idle = self._idle.setdefault((shape, training), [])
-            self._idle.move_to_end((shape, training))
+            idle = self._idle.setdefault(key, [])
+            self._idle.move_to_end(key)
             while len(self._idle) > _KEPT_SHAPES:
                 self._idle.popitem(last=False)
             if idle:
                 return idle.pop()
-        return self._new_step(_library(), tape, shape, training=training)
+        return self._new_step(_library(), tape, shape, training=training, learning=learning)
 
-    def _new_step(self, library: Library, tape: Tape, shape: Sequence[int], *, training: bool) -> Step:
+    def _new_step(
+        self,
+        library: Library,
+        tape: Tape,
+        shape: Sequence[int],
+        *,
+        training: bool,
+        learning: frozenset[Parameter] = frozenset(),
+    ) -> Step:
         """Build a step; oneDNN writes its machine code for the number of threads it finds then."""
         with _openmp_threads():
-            return Step(library, tape, OPERATIONS, shape, training=training)
+            return Step(library, tape, OPERATIONS, shape, training=training, learning=learning)
 
     def give_back(self, step: Step) -> None:
         """Keep a step, and with it its memory, for the next batch of this shape."""
         with self._lock:
-            idle = self._idle.get((step.image_shape, step.training))
+            idle = self._idle.get((step.image_shape, step.training, step.learning))
             if idle is not None:
                 idle.append(step)
 
@@ -182,6 +210,14 @@ class _Pass(PyLayer):
         ctx.network.give_back(ctx.step)
         ctx.step = None  # a second time ends in Paddle, which allows a PyLayer to go back only once
         return (None, *gradients)
+
+
+def _images_at_once(shape: Sequence[int]) -> int:
+    """Return how many images evaluation computes together: what lies between layers shall stay in caches."""
+    count, _, height, width = shape
+    most = max(1, _PIXELS_AT_ONCE // (height * width))
+    passes = -(-count // most)
+    return -(-count // passes)
 
 
 @cache

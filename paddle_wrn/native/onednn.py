@@ -22,19 +22,20 @@ from numpy.typing import NDArray
 
 OLDEST, NEWEST = (3, 2), (3, 6)  # the versions inside Paddle 2.6.2 and 3.3.1, which the tests have seen
 
-Layout = Literal["any", "plain", "channels_last"]
+Layout = Literal["any", "plain", "channels_last", "channel_blocks"]
 
 # Arguments of a call: DNNL_ARG_...
 SRC, SRC_1, DST, WEIGHTS, BIAS = 1, 2, 17, 33, 41
 MEAN, VARIANCE, SCALE, SHIFT, WORKSPACE, SCRATCHPAD = 49, 50, 51, 52, 64, 80
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS, DIFF_SCALE, DIFF_SHIFT = 129, 145, 161, 169, 255, 256
 SOURCES = 1024  # of a concatenation, counted from here
+SOURCE_SCALES = 4096 | SRC  # of a reorder
 _POST_OPERATION = 32768  # of the first post-operation; those behind it follow at the same distance
 
 # dnnl_prop_kind_t, dnnl_alg_kind_t
 TRAINING, INFERENCE, BACKWARD = 64, 96, 128
-DIRECT_CONVOLUTION, MAXIMUM, AVERAGE, RELU, RELU_BY_RESULT = 0x1, 0x1FF, 0x3FF, 0x20, 0x100
-ADD, MULTIPLY = 0x1FFF0, 0x1FFF1
+DIRECT_CONVOLUTION, MAXIMUM, AVERAGE, ADD, MULTIPLY = 0x1, 0x1FF, 0x3FF, 0x1FFF0, 0x1FFF1
+RELU, RELU_BY_RESULT, CLIP, CLIP_BY_RESULT = 0x20, 0x100, 0x2F, 0x106
 # dnnl_normalization_flags_t
 GLOBAL_STATS, USE_SCALE, USE_SHIFT, FUSE_RELU = 1, 2, 4, 8
 
@@ -43,11 +44,16 @@ _CPU, _FLOAT32, _OPENMP, _USER_SCRATCHPAD = 1, 3, 2, 1
 _IMPLEMENTATION, _ARGUMENT, _SCRATCHPAD = 8, 255, 136  # dnnl_query_t
 _TAGS: Mapping[tuple[str, int], int] = {  # dnnl_format_tag_t by layout and number of dimensions
     ("any", 4): 1,
+    ("any", 5): 1,
     ("plain", 1): 2,
     ("plain", 4): 5,
+    ("plain", 5): 6,
     ("channels_last", 4): 22,
+    ("channel_blocks", 4): 102,
 }
 _CACHE_LINE, _FLOAT_BYTES = 64, 4
+
+BLOCK = 8  # channels that lie side by side in the layout `channel_blocks`: (N, C / 8, H, W, 8)
 
 
 def operand_of(place: int) -> int:
@@ -78,7 +84,8 @@ class Handle:
             self._destroy(self._as_parameter_)
 
 
-PostOperation = tuple[int, Handle | float]  # its algorithm, and its operand's layout or the slope of ReLU
+# Its algorithm, and the layout of its operand or the two numbers of an activation
+PostOperation = tuple[int, Handle | tuple[float, float]]
 
 
 class Library:
@@ -139,13 +146,16 @@ class Library:
         """Return whether two layouts are equal."""
         return bool(self.functions.dnnl_memory_desc_equal(one, other))
 
-    def describe(self, kind: str, *arguments: Any, after: Sequence[PostOperation] = ()) -> Handle:
+    def describe(
+        self, kind: str, *arguments: Any, after: Sequence[PostOperation] = (), scaled: int = 0
+    ) -> Handle:
         """Describe a layer: `dnnl_<kind>_primitive_desc_create` without its first and last argument.
 
         Args:
             kind: `convolution_forward`, `reorder`, ...
             *arguments: those after the engine (`reorder` names its engines itself).
             after: what is done with the result at once, in this order.
+            scaled: number of dimensions, the first ones, along which `SOURCE_SCALES` multiply the source.
 
         Raises:
             OneDNNError: oneDNN has no such layer.
@@ -155,12 +165,15 @@ class Library:
         if after:
             operations = Handle(self, "dnnl_post_ops")
             for algorithm, operand in after:
-                if isinstance(operand, float):
-                    numbers = (c_float(operand), c_float(0))
+                if isinstance(operand, tuple):
+                    numbers = [c_float(number) for number in operand]
                     self.check("dnnl_post_ops_append_eltwise", operations, c_int(algorithm), *numbers)
                 else:
                     self.check("dnnl_post_ops_append_binary", operations, c_int(algorithm), operand)
             self.check("dnnl_primitive_attr_set_post_ops", attributes, operations)
+        if scaled:
+            mask = c_int((1 << scaled) - 1)
+            self.check("dnnl_primitive_attr_set_scales_mask", attributes, c_int(SRC), mask)
         engine = () if kind == "reorder" else (self.engine,)
         create = f"dnnl_{kind}_primitive_desc_create"
         return Handle(self, "dnnl_primitive_desc", *engine, *arguments, attributes, create=create)
@@ -173,13 +186,26 @@ class Library:
 
 
 class Memory:
-    """Memory with a layout: its own, or, with `own=False`, that of a tensor which `move` names."""
+    """Memory with a layout: its own, or, with `own=False`, that of a tensor which `move` names.
+
+    Attributes:
+        address: where it is; None before it is moved somewhere.
+    """
 
     def __init__(self, library: Library, layout: Any, *, own: bool = True) -> None:
-        self.floats = aligned(library.size(layout) if own else 0)
-        address = self.floats.ctypes.data if own else None
-        self.handle = Handle(library, "dnnl_memory", layout, library.engine, c_void_p(address))
+        self._size = library.size(layout)
+        self._own = aligned(self._size) if own else None
+        self.address: int | None = None if self._own is None else self._own.ctypes.data
+        self.handle = Handle(library, "dnnl_memory", layout, library.engine, c_void_p(self.address))
         self._library = library
+
+    @property
+    def floats(self) -> NDArray[np.float32]:
+        """The numbers, to be changed in place."""
+        if self._own is not None:
+            return self._own
+        assert self.address is not None
+        return np.ctypeslib.as_array((c_float * (self._size // _FLOAT_BYTES)).from_address(self.address))
 
     @property
     def layout(self) -> c_void_p:
@@ -190,6 +216,7 @@ class Memory:
 
     def move(self, address: int) -> None:
         """Use the memory at this address from now on."""
+        self.address = address
         self._library.check("dnnl_memory_set_data_handle", self.handle, c_void_p(address))
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import paddle
@@ -55,18 +56,27 @@ def record(model: nn.Layer, image_shape: Sequence[int]) -> Tape:
             raise UnsupportedError(_what_failed(error)) from error
     if not isinstance(result, Symbol) or result.number != len(recorder.nodes):
         raise UnsupportedError("a result that is not what the last layer computed")
-    if [node.kind for node in recorder.nodes[-2:]] != ["flatten", "linear"]:
-        raise UnsupportedError("a network that does not end with a linear layer on what was flattened")
-    *nodes, last = recorder.nodes
-    if last.inputs != [nodes[-1].output] or not isinstance(last.layer, nn.Linear):
-        raise UnsupportedError("a linear layer on something that is not flat")
-    nodes = fused(nodes)
+    nodes, linear = _split_at_the_end(recorder.nodes)
     names = [
         (node.layer, name) for node in nodes if node.layer is not None for name in _parameters(node.layer)
     ]
     if len({id(layer._parameters[name]) for layer, name in names}) < len(names):
         raise UnsupportedError("a parameter or a layer that is used twice")
-    return Tape(nodes, last.layer, names, [list(getattr(layer, name).shape) for layer, name in names])
+    return Tape(fused(nodes), linear, names, [list(getattr(layer, name).shape) for layer, name in names])
+
+
+def _split_at_the_end(nodes: list[Node]) -> tuple[list[Node], nn.Linear]:
+    """Return what computes the features, and the linear layer on these."""
+    *nodes, last = nodes or [Node("nothing", None, [], 0)]
+    kinds = [node.kind for node in nodes]
+    while kinds[-1:] == ["dropout"]:
+        kinds.pop()
+    if kinds[-1:] != ["flatten"] or not isinstance(last.layer, nn.Linear):
+        raise UnsupportedError("a network that does not end with a linear layer on what was flattened")
+    from_flat = nodes[len(kinds) - 1 :]  # each takes what the one before it gives
+    if any(node.inputs != [before.output] for before, node in pairwise([*from_flat, last])):
+        raise UnsupportedError("a linear layer on something that is not flat")
+    return nodes, last.layer
 
 
 def _what_failed(error: Exception) -> str:
@@ -94,6 +104,7 @@ def _patched() -> Iterator[None]:
         (nn.Layer, "__call__", _call_layer),
         (F, "relu", _relu),
         (F, "leaky_relu", _leaky_relu),
+        (F, "relu6", _relu6),
         (F, "adaptive_avg_pool2d", _global_average),
         (F, "avg_pool2d", _average_pool),
         (F, "max_pool2d", _max_pool),
@@ -142,11 +153,17 @@ def _symbolic(argument: Any) -> bool:
 
 
 def _relu(x: Symbol, name: str | None = None) -> Symbol:
-    return x.recorder.note("relu", None, x, attributes=(0.0,))
+    return _leaky_relu(x, 0.0)
 
 
 def _leaky_relu(x: Symbol, negative_slope: float = 0.01, name: str | None = None) -> Symbol:
-    return x.recorder.note("leaky_relu", None, x, attributes=(negative_slope,))
+    """Note ReLU; attributes: its slope below 0 and, as oneDNN wants two numbers, a 0."""
+    return x.recorder.note("relu", None, x, attributes=(negative_slope, 0.0))
+
+
+def _relu6(x: Symbol, name: str | None = None) -> Symbol:
+    """Note ReLU6; attributes: least and greatest result."""
+    return x.recorder.note("relu6", None, x, attributes=(0.0, 6.0))
 
 
 def _global_average(
@@ -225,10 +242,9 @@ def _flatten(x: Symbol, start_axis: int = 0, stop_axis: int = -1, name: str | No
 
 def _unusual_convolution(layer: nn.Conv2D) -> bool:
     return (
-        layer._groups != 1
-        or layer._data_format != "NCHW"
+        layer._data_format != "NCHW"
         or layer._padding_mode != "zeros"
-        or layer._padding_algorithm != "EXPLICIT"
+        or layer._padding_algorithm not in ("EXPLICIT", "SAME")
     )
 
 

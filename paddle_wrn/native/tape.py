@@ -6,7 +6,12 @@ from typing import Any
 import paddle
 from paddle import Tensor, nn
 
-_ELEMENT_BY_ELEMENT = ("batch_norm", "relu", "leaky_relu", "add")
+Parameter = tuple[nn.Layer, str]  # a layer and the name of one of its parameters
+
+IMAGES = 0  # the value that the network is given
+
+ACTIVATIONS = ("relu", "relu6")
+_ELEMENT_BY_ELEMENT = ("batch_norm", "add", *ACTIVATIONS)
 
 
 class UnsupportedError(Exception):
@@ -22,8 +27,7 @@ class Node:
     inputs: list[int]
     output: int
     attributes: tuple[Any, ...] = ()  # what no layer says: see the function that notes it
-    relu: bool = False  # a BatchNorm whose result goes through ReLU at once
-    after: list["Node"] = field(default_factory=list)  # what a convolution does with its result at once
+    after: list["Node"] = field(default_factory=list)  # what is done with the result at once
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,16 @@ class Tape:
 
     nodes: list[Node]
     linear: nn.Linear
-    parameters: list[tuple[nn.Layer, str]]  # of the nodes: a layer and the name of one of its parameters
+    parameters: list[Parameter]  # of the nodes
     shapes: list[list[int]]  # of the parameters
 
     def parameter_values(self) -> list[Tensor]:
         """Return the parameters as they are now."""
         return [getattr(layer, name) for layer, name in self.parameters]
+
+    def learning(self) -> frozenset[Parameter]:
+        """Return the parameters that are not frozen now."""
+        return frozenset(key for key in self.parameters if not getattr(*key).stop_gradient)
 
     def fits(self) -> bool:
         """Whether the parameters are still float32, on the processor and of the recorded shapes."""
@@ -48,8 +56,8 @@ class Tape:
 
 
 def fused(nodes: list[Node]) -> list[Node]:
-    """Join ReLUs to the BatchNorms before them, and sums to convolutions."""
-    return _with_fused_sums(_with_fused_relus(nodes))
+    """Join activations to the BatchNorms before them, and sums to convolutions."""
+    return _with_fused_sums(_with_fused_activations(nodes))
 
 
 def folded(nodes: list[Node]) -> list[Node]:
@@ -69,7 +77,7 @@ def folded(nodes: list[Node]) -> list[Node]:
             and node.kind in _ELEMENT_BY_ELEMENT
             and uses[late] == 1
         ):
-            kept[home].after.append(node)
+            kept[home].after += [node, *node.after]
             kept[home].inputs += early
             kept[home].output = node.output
         else:
@@ -88,20 +96,21 @@ def _uses(nodes: list[Node]) -> dict[int, int]:
     return counts
 
 
-def _with_fused_relus(nodes: list[Node]) -> list[Node]:
-    """Let BatchNorm do the ReLU behind it."""
+def _with_fused_activations(nodes: list[Node]) -> list[Node]:
+    """Let BatchNorm do the activation behind it."""
     producer = {node.output: node for node in nodes}
     uses = _uses(nodes)
     kept = []
     for node in nodes:
         before = producer.get(node.inputs[0])
         if (
-            node.kind == "relu"
+            node.kind in ACTIVATIONS
             and before is not None
             and before.kind == "batch_norm"
             and uses[before.output] == 1
         ):
-            before.relu, before.output = True, node.output
+            before.after.append(node)
+            before.output = node.output
         else:
             kept.append(node)
     return kept

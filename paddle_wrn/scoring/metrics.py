@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paddle_wrn.errors import UserError
 from paddle_wrn.scoring.scores import ClassScores, Scores
 
 Logits = NDArray[np.floating[Any]]
@@ -89,9 +90,18 @@ def score(
         labels: (N,), values below C.
         classes: names of the C classes.
         display_names: what to show to people.
+
+    Raises:
+        UserError: a logit is not a finite number.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+    broken = int((~np.isfinite(logits)).any(axis=1).sum())
+    if broken:
+        raise UserError(
+            f"{broken} of {len(labels)} photos: the network's answer is not a finite number; "
+            "train it again with a lower --optimizer.lr"
+        )
     predicted = logits.argmax(axis=1)
     positions = range(len(classes))
     correct = int((predicted == labels).sum())

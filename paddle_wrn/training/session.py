@@ -106,7 +106,7 @@ def _train_run(setup: Setup, again: bool) -> Results:
             for complaint in complaints:
                 log.info("%s", complaint)
             introduce(setup, state, summary)
-            if not recorder.epochs:
+            if not recorder.epochs and not setup.head_only:  # tracing takes longer than fitting a head
                 _show_beginning(recorder, setup, state, summary)
             kept = (
                 _trained_head(setup, state, recorder) if setup.head_only else _trained(setup, state, recorder)
@@ -150,9 +150,8 @@ def _open_run_folder(setup: Setup, state: TrainingState, again: bool) -> list[st
 
 
 def _show_beginning(recorder: RunRecorder, setup: Setup, state: TrainingState, summary: Summary) -> None:
-    """Show VisualDL the graph of the network, and some augmented photos where photos are augmented."""
-    if not setup.head_only:
-        rng = np.random.default_rng([setup.config.seed, 0, 0])
-        sample = augment(setup.photos["train"].images[:32], setup.config.augment, rng)
-        recorder.visual.add_image("augmented training photos", sheets.image_grid(sample), 0)
+    """Show VisualDL some augmented photos and the graph of the network."""
+    rng = np.random.default_rng([setup.config.seed, 0, 0])
+    sample = augment(setup.photos["train"].images[:32], setup.config.augment, rng)
+    recorder.visual.add_image("augmented training photos", sheets.image_grid(sample), 0)
     recorder.visual.add_graph(state.model, summary.input_shape)

@@ -4,11 +4,14 @@ import numpy as np
 import paddle
 import pytest
 from numpy.typing import NDArray
+from rounding import additions, assert_equal_to_rounding
 
 from paddle_wrn.answering import classifier as inference
 from paddle_wrn.answering.classifier import Classifier
 from paddle_wrn.models import create_model
 from paddle_wrn.photos.preprocessing import Preprocessing
+
+pytestmark = pytest.mark.numeric
 
 Pixels = NDArray[np.uint8]
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), np.uint8)
@@ -51,9 +54,8 @@ def test_the_answer_is_exactly_the_mean_over_a_photo_and_its_mirror_image(classi
 
 
 def test_a_photo_and_its_mirror_image_get_the_same_answer(classifier: Classifier) -> None:
-    np.testing.assert_allclose(
-        classifier.logits(mirrored(IMAGES)), classifier.logits(IMAGES), rtol=0, atol=1e-5
-    )
+    found, expected = classifier.logits(mirrored(IMAGES)), classifier.logits(IMAGES)
+    assert_equal_to_rounding(found, expected, terms=additions(classifier.model))
 
 
 def test_a_photo_upside_down_gets_another_answer(classifier: Classifier) -> None:
@@ -77,7 +79,7 @@ def test_batches_change_nothing_and_are_told(classifier: Classifier, monkeypatch
 
     assert done == [3, 3, 1]
     assert (parts.shape, parts.dtype) == ((7, 3), np.float32)
-    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-5)
+    assert_equal_to_rounding(parts, whole, terms=additions(classifier.model))
 
 
 @both_ways
@@ -97,4 +99,4 @@ def test_changed_weights_count_at_once(classifier: Classifier) -> None:
     before = classifier.logits(IMAGES)
     classifier.model.fc.bias.set_value(classifier.model.fc.bias + 1)
 
-    np.testing.assert_allclose(classifier.logits(IMAGES), before + 1, rtol=0, atol=1e-5)
+    assert_equal_to_rounding(classifier.logits(IMAGES), before + 1, terms=additions(classifier.model))

@@ -16,9 +16,12 @@ from numpy_layers import (
     relu,
 )
 from paddle import nn
+from rounding import additions, assert_equal_to_rounding
 
 from paddle_wrn.models.activations import Activation
 from paddle_wrn.models.cifar_densenet import CifarDenseNet, DenseLayer, transition
+
+pytestmark = pytest.mark.numeric
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -63,7 +66,7 @@ def test_the_blocks_grow_and_are_halved_as_the_comparison_says() -> None:
     assert (entering, layers) == ([32, 64, 80, 88], [6, 6, 6, 6])
     assert h.shape == [2, 184, 2, 2]
     pooled = relu(norm(h.numpy().astype(np.float64), model.bn)).mean((2, 3))
-    np.testing.assert_allclose(model(x).numpy(), linear(pooled, model.fc), 1e-4, 1e-5)
+    assert_equal_to_rounding(model(x), linear(pooled, model.fc), terms=additions(model))
 
 
 def test_only_the_stem_has_a_bias_and_all_start_as_he_et_al_say() -> None:

@@ -2,14 +2,16 @@
 
 from typing import Literal
 
-import numpy as np
 import paddle
 import pytest
 from numpy_layers import Array, assert_he, compare, conv, convolutions, kinds, linear, norm, relu
 from paddle import nn
+from rounding import additions, assert_equal_to_rounding
 
 from paddle_wrn.models.activations import Activation
 from paddle_wrn.models.cifar_resnet import BasicBlock, CifarResNet, PreActBlock
+
+pytestmark = pytest.mark.numeric
 
 BLOCKS: tuple[Literal["basic", "preact"], ...] = ("basic", "preact")
 
@@ -68,7 +70,7 @@ def test_a_network_is_a_stem_nine_blocks_and_a_head(block: Literal["basic", "pre
     assert shapes == [*[(16, 16)] * 3, (32, 16), *[(32, 32)] * 2, (64, 32), *[(64, 64)] * 2]
     h = model.blocks(model.stem(x)).numpy()
     assert h.shape == (2, 64, 3, 2)
-    np.testing.assert_allclose(model(x).numpy(), linear(h.mean((2, 3)), model.fc), 1e-4, 1e-5)
+    assert_equal_to_rounding(model(x), linear(h.mean((2, 3)), model.fc), terms=additions(model))
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -5,9 +5,12 @@ import paddle
 import pytest
 from numpy_layers import Array, assert_he, compare, conv, convolutions, kinds, max_pool, norm, relu
 from paddle import nn
+from rounding import additions, assert_equal_to_rounding
 
 from paddle_wrn.models.activations import Activation
 from paddle_wrn.models.googlenet import GoogLeNet, InceptionBlock, Widths
+
+pytestmark = pytest.mark.numeric
 
 # (in); (reduce 3x3, 5x5); (out 1x1, 3x3, 5x5, max), as the comparison lists them
 BLOCKS = [
@@ -76,7 +79,7 @@ def test_a_network_computes_stem_groups_and_pools_in_this_order() -> None:
     h = model.group3(paddle.to_tensor(h.astype(np.float32))).numpy().mean((2, 3))
     expected = h @ model.fc.weight.numpy() + model.fc.bias.numpy()
 
-    np.testing.assert_allclose(model(x).numpy(), expected, 1e-4, 1e-5)
+    assert_equal_to_rounding(model(x), expected, terms=additions(model))
 
 
 def test_every_convolution_has_a_bias_and_is_normalised_and_starts_as_he_et_al_say() -> None:

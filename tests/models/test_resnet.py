@@ -16,10 +16,13 @@ from numpy_layers import (
     relu,
 )
 from paddle import nn
+from rounding import additions, assert_equal_to_rounding
 
 from paddle_wrn.errors import UserError
 from paddle_wrn.models import create_model
 from paddle_wrn.models.resnet import BasicBlock, Bottleneck, ResNet, Shortcut, ZeroPadding
+
+pytestmark = pytest.mark.numeric
 
 
 def shortcut_by_numpy(
@@ -115,7 +118,7 @@ def test_a_network_is_a_stem_blocks_and_a_head(block: Any) -> None:
     h = relu(norm(conv(x.numpy().astype(np.float64), model.stem[0]), model.stem[1])).astype(np.float32)
     h = model.blocks(paddle.to_tensor(h)).numpy()
     assert h.shape == (2, 64 if block == "basic" else 256, 3, 2)
-    np.testing.assert_allclose(model(x).numpy(), linear(h.mean((2, 3)), model.fc), 1e-3, 1e-4)
+    assert_equal_to_rounding(model(x), linear(h.mean((2, 3)), model.fc), terms=additions(model))
 
 
 def test_no_convolution_has_a_bias_and_all_start_as_he_et_al_say() -> None:

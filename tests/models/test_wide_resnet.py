@@ -9,10 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from numpy_layers import Array, compare, conv, convolutions, fill, linear, norm, relu
 from paddle import nn
+from rounding import additions, assert_equal_to_rounding
 
 from paddle_wrn.errors import UserError
 from paddle_wrn.models.summary import count_parameters
 from paddle_wrn.models.wide_resnet import BasicBlock, KernelBlock, NetworkBlock, WideResNet
+
+pytestmark = pytest.mark.numeric
 
 
 @pytest.mark.parametrize("strides", [(1, 1, 2, 2), (2, 2, 2, 2)])
@@ -93,7 +96,7 @@ def test_the_block_of_two_3x3_kernels_is_the_basic_block() -> None:
         general.state_dict()[other].set_value(value)
     x = paddle.randn([2, 4, 6, 6])
 
-    np.testing.assert_allclose(general(x).numpy(), basic(x).numpy(), 1e-5, 1e-6)
+    assert_equal_to_rounding(general(x), basic(x), terms=additions(basic) + 2 * 6 * 6)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_a_network_computes_what_numpy_computes(strides: tuple[int, int, int, in
             x = block_by_numpy(x, block, stride if number == 0 else 1)
     expected = linear(relu(norm(x, model.bn)).mean((2, 3)), model.fc)
     assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(found, expected, 1e-3, 1e-4)
+    assert_equal_to_rounding(found, expected, terms=additions(model))
 
 
 def test_training_moves_the_running_mean_a_tenth_of_the_way() -> None:
@@ -151,7 +154,7 @@ def test_training_moves_the_running_mean_a_tenth_of_the_way() -> None:
 
     block(paddle.to_tensor(x))
 
-    np.testing.assert_allclose(block.bn1._mean.numpy(), 0.1 * x.mean((0, 2, 3)), rtol=1e-5)
+    assert_equal_to_rounding(block.bn1._mean, 0.1 * x.mean((0, 2, 3)), terms=x[:, 0].size)
 
 
 def test_dropout_works_in_training_only() -> None:
@@ -224,7 +227,7 @@ def test_a_batch_in_evaluation_is_its_images_one_by_one() -> None:
     together = model(images).numpy()
     alone = np.concatenate([model(images[i : i + 1]).numpy() for i in range(3)])
 
-    np.testing.assert_allclose(together, alone, 1e-4, 1e-5)
+    assert_equal_to_rounding(together, alone, terms=additions(model))
 
 
 def test_the_tutorials_positional_calls_work() -> None:

@@ -55,7 +55,7 @@ def test_the_chinese_page_has_no_english_words(run: Path) -> None:
     assert file == run / "report.zh.html"
     assert page.of("html")[0]["lang"] == "zh-CN"
     assert "蓝圆 Blue Disc 8 2 2 12" in page.text
-    assert re.search(r"6 张测试照片答对 \d 张：真实的正确率很可能在 \d+% 到 \d+% 之间。", page.text)
+    assert re.search(r"6 张测试照片答对 \d 张：真实的准确率很可能在 \d+% 到 \d+% 之间。", page.text)
     attributes = [value or "" for _, given in page.tags for name, value in given.items()
                   if name in ("alt", "aria-label")]  # fmt: skip
     names = r"<pre.*?</pre>|<code>.*?</code>|<caption>.*?</caption>|<p class=\"path\">.*?</p>"

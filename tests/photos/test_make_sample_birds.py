@@ -109,7 +109,7 @@ def test_folders_files_and_names(sample: Path) -> None:
         ]
     )
     assert (sample / "display_names.txt").read_text(encoding="utf-8") == (
-        "Bananaquit\t蕉林莺\nBlack Skimmer\t黑燕鸥类\nBlack Throated Bushtit\t黑喉树莺\nCockatoo\t凤头鹦鹉\n"
+        "Bananaquit\t蕉林莺\nBlack Skimmer\t黑剪嘴鸥\nBlack Throated Bushtit\t黑喉树莺\nCockatoo\t凤头鹦鹉\n"
     )
     assert list(sampler.DISPLAY_NAMES) == SPECIES
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
+from rounding import additions, assert_equal_to_rounding
 
 from benchmarks import bench, drawing, parallel, processes, results, rows, sweeps, timing, trainings
 from benchmarks.processes import LeftOut, ProcessFailed
@@ -255,7 +256,7 @@ def test_tutorial_pixels_are_ours(
         path, label = photos.samples[index]
         image, found = photos[index]
         ours = np.asarray(resize_and_pad(read_image(path), 32), np.float32).transpose(2, 0, 1)
-        np.testing.assert_allclose(image, ours / 127.5 - 1, atol=1e-6)
+        assert_equal_to_rounding(image, ours / 127.5 - 1, terms=3)
         assert found == label
 
 
@@ -270,7 +271,7 @@ def test_tutorial_network_is_ours_with_biases() -> None:
     ours.eval()
     images = paddle.randn([2, 3, 32, 32])
     with paddle.no_grad():
-        np.testing.assert_allclose(theirs(images).numpy(), ours(images).numpy(), atol=1e-5)
+        assert_equal_to_rounding(theirs(images), ours(images), terms=additions(ours))
 
 
 def test_torch_network_is_ours() -> None:
@@ -288,7 +289,7 @@ def test_torch_network_is_ours() -> None:
     images = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
     with torch.no_grad(), paddle.no_grad():
         logits = theirs(torch.from_numpy(images)).numpy()
-        np.testing.assert_allclose(logits, ours(paddle.to_tensor(images)).numpy(), atol=1e-5)
+        assert_equal_to_rounding(logits, ours(paddle.to_tensor(images)), terms=additions(ours))
 
 
 def test_tutorial_loop_runs_on_paddle_as_it_comes(data_folder: Path) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import special
 from sklearn import metrics as sklearn_metrics
 
+from paddle_wrn.errors import UserError
 from paddle_wrn.scoring.metrics import (
     Logits,
     accuracy,
@@ -114,6 +115,14 @@ def test_scores_by_hand() -> None:
     ]
     names = [(row.name, row.display_name) for row in scores.per_class]
     assert names[:2] == [("class 0", "类"), ("class 1", "class 1")]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_answers_that_are_no_numbers_have_no_scores(number: float) -> None:
+    logits, labels = random_case()
+    logits[[3, 3, 70], [0, 1, 2]] = number
+    with pytest.raises(UserError, match=r"^2 of 103 photos: the network's answer is not a finite number; "):
+        scored(logits, labels)
 
 
 def test_scores_are_scikit_learns() -> None:

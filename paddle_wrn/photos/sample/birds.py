@@ -127,7 +127,7 @@ SPECIES = {
         leg_length=22,
     ),
     "Black Skimmer": Species(
-        display_name="黑燕鸥类",
+        display_name="黑剪嘴鸥",
         tail=(shape("#f1f0ec", "-50,-8 -84,-2 -106,6 -106,6 -92,8 -100,14 -100,14 -50,12"),),
         body=(
             shape("#f6f5f1", "66,-34 34,-38 -14,-28 -60,-10 -84,2 -60,14 -14,25 28,25 56,8 68,-14"),
