@@ -58,7 +58,11 @@ def read_safetensors(path: Path) -> tuple[Arrays, dict[str, str]]:
         try:
             with safetensors.safe_open(path, framework="np") as content:
                 names = content.keys()
-                return {name: content.get_tensor(name) for name in names}, content.metadata() or {}
+                arrays = {name: content.get_tensor(name) for name in names}
+                strange = [array.dtype for array in arrays.values() if array.dtype.kind not in "fiub"]
+                if strange:  # as bfloat16, where a package has taught NumPy that
+                    raise TypeError(str(strange[0]))
+                return arrays, content.metadata() or {}
         except (safetensors.SafetensorError, ValueError) as error:
             raise UserError(
                 f"{path}: the file is damaged or cut short ({shown(str(error), 150)}); use another copy"

@@ -147,8 +147,8 @@ def test_a_converter_for_another_paddle_is_refused(
     ("arguments", "words"),
     [
         (("--format", "torch"), "format: found 'torch'; choose paddle, onnx or pdparams"),
-        (("--int8",), "--int8: is of ONNX files only; add --format onnx"),
-        (("--opset", 13), "--opset: is of ONNX files only; add --format onnx"),
+        (("--int8",), "--int8: is for ONNX files only; add --format onnx"),
+        (("--opset", 13), "--opset: is for ONNX files only; add --format onnx"),
         (("--format", "onnx", "--int8", "--opset", 12), "opset: found 12; --int8 needs 13 or more"),
     ],
 )
@@ -169,7 +169,7 @@ def test_runs_that_are_none(run: Path, tmp_path: Path, run_main: RunMain) -> Non
         assert f"{tmp_path / place}: {words}" in outcome.err
     export(run, tmp_path / "exported", "pdparams")
     outcome = run_main(main, tmp_path / "exported", "--output", tmp_path / "a")
-    assert f"{tmp_path / 'exported'}: was exported already" in outcome.err
+    assert f"{tmp_path / 'exported'}: is an exported network already" in outcome.err
 
 
 def test_an_unfinished_run_is_exported_only_when_that_is_meant(

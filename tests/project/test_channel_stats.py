@@ -17,7 +17,7 @@ from paddle_wrn.errors import UserError
 from paddle_wrn.photos.lists import read_data_folder
 from paddle_wrn.photos.loading import load_photos
 from paddle_wrn.photos.preprocessing import Preprocessing
-from paddle_wrn.training import loop
+from paddle_wrn.training import batches as batching
 
 TINY = {"model.name": "wrn_10_1", "input.size": 16, "batch_size": 8}
 PLAIN = TINY | {"augment.crop_size": None, "augment.flip_horizontal": 0, "augment.colour": 0}
@@ -96,7 +96,7 @@ def test_the_batches_are_those_of_a_training(data_folder: Path, monkeypatch: pyt
         return seen[-1]
 
     monkeypatch.setattr(Preprocessing, "normalise", spy)
-    monkeypatch.setattr(loop, "prepared_ahead", lambda jobs: (job() for job in jobs))
+    monkeypatch.setattr(batching, "prepared_ahead", lambda jobs: (job() for job in jobs))
     stats = channel_stats(data_folder, config=load_config(None, TINY), batches=2)
     assert [images.shape for images in seen] == [(8, 3, 96, 96)] * 2
     for images, (mean, std) in zip(seen, stats.batches, strict=True):
