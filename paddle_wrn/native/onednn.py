@@ -6,8 +6,8 @@ within version 3 that file only grows.
 
 A *description* says what is computed on which memory layouts, a *call* is its machine code bound to memory:
 
-    description = library.convolution(...)
-    call = Call(library, description, {SRC: x, WEIGHTS: w, DST: y})
+    description = library.describe("convolution_forward", ...)
+    call = Call(library, stream, description, {SRC: x, WEIGHTS: w, DST: y})
     call()
 """
 

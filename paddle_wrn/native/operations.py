@@ -1,8 +1,9 @@
 """The operations of a tape as calls of oneDNN, forward and backward.
 
 An operation is built once for a step (a network with one batch shape): building appends its forward calls to
-the plan, `backward` its backward calls. All activations lie in memory with the channels last, (N, H, W, C),
-which suits oneDNN as well as its own blocked layouts and fits any number of channels.
+the plan, `backward` its backward calls. Values lie in memory with the channels last, (N, H, W, C), which suits
+dense convolutions best and fits any number of channels. In a network with depthwise convolutions they lie in
+blocks of channels.
 """
 
 from ctypes import c_float, c_int, c_uint
@@ -46,22 +47,15 @@ class BatchNorm:
             dnn.SCALE: self.scale,
             dnn.SHIFT: plan.parameter(layer, "bias", channels),
         }
+        names = {dnn.MEAN: "_mean", dnn.VARIANCE: "_variance"}
+        running = {which: plan.parameter(layer, name, channels) for which, name in names.items()}
+        self.statistics = running
         if plan.training:
-            self.statistics = {
-                dnn.MEAN: Memory(plan.library, channels),
-                dnn.VARIANCE: Memory(plan.library, channels),
-            }
-            for name, batch in (("_mean", dnn.MEAN), ("_variance", dnn.VARIANCE)):
-                running = plan.parameter(layer, name, channels)
-                plan.tracked.append((running, layer._momentum, self.statistics[batch]))
-            workspace = plan.library.layout_of(self.forward, dnn.WORKSPACE)
-            self.workspace = {dnn.WORKSPACE: Memory(plan.library, workspace)} if workspace else {}
-        else:
-            self.statistics = {
-                dnn.MEAN: plan.parameter(layer, "_mean", channels),
-                dnn.VARIANCE: plan.parameter(layer, "_variance", channels),
-            }
-            self.workspace = {}
+            self.statistics = {which: Memory(plan.library, channels) for which in running}
+            for which, average in running.items():
+                plan.tracked.append((average, layer._momentum, self.statistics[which]))
+        workspace = plan.library.layout_of(self.forward, dnn.WORKSPACE) if plan.training else None
+        self.workspace = {dnn.WORKSPACE: Memory(plan.library, workspace)} if workspace else {}
         plan.call(self.forward, {**arguments, **self.statistics, **self.workspace})
         self.activation = None
         if activation is not None and not does_relu:
@@ -76,15 +70,8 @@ class BatchNorm:
         assert layer is not None
         shape = plan.shapes[node.inputs[0]]
         layout = plan.layout(shape)
-        description = plan.library.describe(
-            "batch_normalization_backward",
-            c_int(dnn.BACKWARD),
-            layout,
-            layout,
-            layout,
-            *self.rule,
-            self.forward,
-        )
+        layouts = (layout, layout, layout, *self.rule, self.forward)
+        description = plan.library.describe("batch_normalization_backward", c_int(dnn.BACKWARD), *layouts)
         source, gradient = plan.overwritten(node.output), plan.gradients[node.output]
         if self.activation is not None:
             self.activation.apply_backward(plan, plan.values[node.output], gradient, source)
