@@ -1,9 +1,9 @@
 """The operations of a tape as calls of oneDNN, forward and backward.
 
 An operation is built once for a step (a network with one batch shape): building appends its forward calls to
-the plan, `backward` its backward calls. Values lie in memory with the channels last, (N, H, W, C), which suits
-dense convolutions best and fits any number of channels. In a network with depthwise convolutions they lie in
-blocks of channels.
+the plan, `backward` its backward calls. Values lie in memory with the channels last, (N, H, W, C), which
+suits dense convolutions best and fits any number of channels. In a network with depthwise convolutions they
+lie in blocks of channels.
 """
 
 from ctypes import c_float, c_int, c_uint
