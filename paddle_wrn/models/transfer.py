@@ -9,7 +9,7 @@ import numpy as np
 from paddle import Tensor, nn
 
 from paddle_wrn.errors import UserError
-from paddle_wrn.models.imagenet import download_weights
+from paddle_wrn.models.imagenet import NAMES, download_weights
 from paddle_wrn.models.pretrained import PRETRAINED, pretrained_file, pretrained_weights
 from paddle_wrn.models.weight_files import read_weights
 from paddle_wrn.models.weights import Arrays, put_weights, weights_of
@@ -51,6 +51,9 @@ def start_pretrained(model: nn.Layer, network: str) -> str:
     """
     if network in PRETRAINED:
         return _start(model, pretrained_weights(network), str(pretrained_file(network)))
+    if network not in NAMES:
+        offered = ", ".join((*PRETRAINED, *NAMES))
+        raise UserError(f"{network}: no pretrained weights are offered; there are some for {offered}")
     return start_from(model, download_weights(network))
 
 
