@@ -14,6 +14,7 @@ import paddle2onnx
 
 from paddle_wrn.config import load_config
 from paddle_wrn.photos.preprocessing import Preprocessing
+from paddle_wrn.runs.run_folder import RunFolder
 from paddle_wrn.training.state import new_state
 
 import paddle  # isort: skip - only after paddle_wrn has chosen the processor settings
@@ -36,7 +37,7 @@ def main() -> None:
     config = load_config(None, {"model.name": given.model, "model.options": {}, "input.size": given.size})
     state = new_state(config, preprocessing)
     (given.folder / "checkpoints").mkdir(parents=True)
-    state.save_model(given.folder)
+    state.save_model(RunFolder(given.folder))
     images = np.random.default_rng(0).integers(0, 256, (given.images, given.size, given.size, 3), np.uint8)
     np.save(given.folder / "images.npy", images)
     np.save(given.folder / "inputs.npy", preprocessing.normalise(images))
